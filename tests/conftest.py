@@ -28,7 +28,7 @@ CHECKED_ANNOTATIONS = check_annotations("intertwine", "intertwine_cache")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The slow tests alone meet the library as its users do, a sixth faster.
+    """Check annotations except in the slow tests, which then take a sixth less time.
 
     Processes that tests start share a folder of compiled programs, for this run alone.
     """

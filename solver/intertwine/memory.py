@@ -12,7 +12,7 @@ from intertwine.errors import TooLarge
 MAX_SIZE = 10**9
 """The largest rep that is solved, in dimensions."""
 _SHARE = 0.75
-#: What errors of JAX and PyTorch say when memory ran out, and the names of their classes.
+#: Words in the errors of JAX and PyTorch when memory runs out, and the classes of these errors.
 _LACKS = {
     "RESOURCE_EXHAUSTED": ("JaxRuntimeError", "XlaRuntimeError"),
     "out of memory": ("OutOfMemoryError",),

@@ -1,4 +1,4 @@
-"""Optional packages: whether they are installed, and how to install them."""
+"""Require optional packages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def missing_packages(names: Sequence[str]) -> tuple[str, ...]:
 def require_packages(names: Sequence[str], purpose: str, command: str) -> None:
     """Raise `Unavailable` if packages of these names are missing. Nothing is imported.
 
-    The message is: `purpose` needs the packages …, which `command` installs.
+    The message says that `purpose` needs them, and that `command` installs them.
     """
     missing = missing_packages(names)
     if missing:

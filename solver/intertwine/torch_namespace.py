@@ -146,7 +146,7 @@ class TorchNamespace:
         left, right = self._promoted(left, right)
         if preferred_element_type is not None:
             if left.dtype == torch.float16 and self.device.type == "cpu":
-                # PyTorch has no fast product there: this one takes a twentieth of the time
+                # PyTorch's product of float16 on a CPU takes 20 times as long
                 left, right = left.to(preferred_element_type), right.to(preferred_element_type)
             return torch.matmul(left, right).to(preferred_element_type)
         with _without_autocast(self.device.type):

@@ -1,5 +1,9 @@
-"""These tests compile in haste."""
+"""These tests compile with few optimizations."""
 
-from helpers.hasty_compilation import compiled_programs_are_let_go, hastily_compiled, programs
+from helpers.compilation_fixtures import (
+    compiled_programs_are_freed,
+    compiled_with_few_optimizations,
+    programs,
+)
 
-__all__ = ["compiled_programs_are_let_go", "hastily_compiled", "programs"]
+__all__ = ["compiled_programs_are_freed", "compiled_with_few_optimizations", "programs"]

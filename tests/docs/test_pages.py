@@ -57,7 +57,7 @@ NEEDED = {
 
 
 def marks(page: str) -> list[pytest.MarkDecorator]:
-    """When the code of a page runs."""
+    """Return the marks of a page: its code may be slow, or need packages that are missing."""
     missing = [name for name in NEEDED.get(page, ()) if find_spec(name) is None]
     skipped = pytest.mark.skipif(bool(missing), reason=f"not installed: {', '.join(missing)}")
     return [skipped, *([pytest.mark.slow] if page in LONG else [])]

@@ -1,4 +1,4 @@
-"""JAX's compiled programs: how those of tests are compiled, and that a process frees them.
+"""JAX's compiled programs in tests: options for compiling them, and how a process frees them.
 
 Nothing of ours is imported: conftest.py comes before the annotations are checked.
 """

@@ -21,7 +21,7 @@ NONSENSE = st.recursive(
 
 
 def damages(tree: Any) -> st.SearchStrategy[list[tuple[tuple[Any, ...], bool, Any]]]:
-    """Up to three changes of a tree: where, whether something is removed there, or what is put."""
+    """Up to three changes of a tree: a place, whether its value is removed, and a new value."""
     places = st.sampled_from(_places(tree)[1:])
     return st.lists(st.tuples(places, st.booleans(), NONSENSE), min_size=1, max_size=3)
 

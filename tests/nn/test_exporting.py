@@ -132,8 +132,8 @@ def test_objects_without_a_rep_are_refused() -> None:
         (
             "model.onnx",
             "torch",
-            "a file .onnx needs the package torch: pip install torch, as pytorch.org says for your "
-            "machine",
+            "the format .onnx needs the package torch: pip install torch, as pytorch.org says for "
+            "your machine",
         ),
     ],
 )
@@ -148,5 +148,7 @@ def test_missing_packages_are_named_with_their_extra(
 
 
 def test_platforms_are_for_stablehlo(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSetting, match=r"platforms=\('cuda',\) is for StableHLO: a program"):
+    with pytest.raises(
+        InvalidSetting, match=r"platforms=\('cuda',\) is for StableHLO: \.pt2 files"
+    ):
         export(models()["in irreps"], tmp_path / "model.pt2", platforms=("cuda",))

@@ -101,7 +101,7 @@ def test_data_are_standardized_before_they_are_rounded() -> None:
     assert model(np.array([1001.0])) == layer(np.array([1.0]))  # 1001 is 1000 in bfloat16
 
 
-def test_what_half_precision_would_spoil_is_refused() -> None:
+def test_half_precision_is_refused_in_training_baking_and_for_complex_groups() -> None:
     model = cases.LAYERS["Linear in irreps"](nn, dtype="bfloat16")
     data = np.ones((4, 8), np.float32), np.ones((4, 3), np.float32)
     with pytest.raises(InvalidSetting, match="weights are bfloat16, in which most steps"):

@@ -193,7 +193,10 @@ class TestOwnReps:
             save(jax.nn.relu, tmp_path)
         with pytest.raises(InvalidRep) as caught:
             save(eqx.nn.MLP(3, 3, 8, 1, key=jax.random.key(0)), tmp_path)
-        assert str(caught.value) == "a model cannot be saved with equinox.nn._mlp.MLP"
+        assert str(caught.value) == (
+            "a model cannot be saved with equinox.nn._mlp.MLP, which contains no layer of "
+            "intertwine.nn"
+        )
 
 
 class TestFiles:
@@ -278,7 +281,7 @@ class TestOwnModules:
         save(make(1), tmp_path)
         x = np.arange(3.0)
         np.testing.assert_array_equal(load(tmp_path, like=make(2))(x), make(1)(x))
-        with pytest.raises(FormatError, match="model is a module of your own, 'Between', of which"):
+        with pytest.raises(FormatError, match="model is a module of your own, 'Between', and the"):
             load(tmp_path)
 
     @pytest.mark.parametrize(
@@ -348,8 +351,8 @@ class TestOwnModules:
         with pytest.raises(FormatError) as caught:
             load(tmp_path)
         assert str(caught.value) == (
-            f"{tmp_path} holds no complete model: the model is a module of your own, 'Own', of "
-            f"which the file has only the parts: make one, and give it as like=…"
+            f"{tmp_path} holds no complete model: the model is a module of your own, 'Own', and "
+            f"the file has only its layers and arrays: make one, and give it as like=…"
         )
         with pytest.raises(InvalidRep, match=r"Own, a module of your own, in this way: use intert"):
             to_config(Own(1))

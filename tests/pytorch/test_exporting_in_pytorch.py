@@ -168,7 +168,7 @@ def test_complex_models_are_exported_to_pt2(make: Any, tmp_path: Path) -> None:
         modules.export(model, tmp_path / "model.onnx")
     assert str(caught.value) == (
         "ONNX computes with real numbers, and the model has inputs or weights of complex64: export "
-        "it to a file .pt2 instead"
+        "it to a .pt2 file instead"
     )
 
 
@@ -183,7 +183,7 @@ def test_half_precision_is_exported_to_pt2(tmp_path: Path) -> None:
         modules.export(model, tmp_path / "model.onnx")
     assert str(caught.value) == (
         "onnxruntime does not check a model with inputs or weights of bfloat16: convert it with "
-        "model.float(), or export it to a file .pt2 instead"
+        "model.float(), or export it to a .pt2 file instead"
     )
 
 
@@ -211,7 +211,7 @@ def with_an_operation_of_ones_own(x: Any) -> Any:
     ],
     ids=["random", "not in ONNX", "not valid", "an operation of one's own", "no batch", "a dict"],
 )
-def test_what_cannot_be_right_is_not_written(
+def test_programs_that_would_be_wrong_are_not_written(
     function: Any, error: type[Exception], message: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "model.onnx"
@@ -277,7 +277,7 @@ def test_arguments_are_checked_before_any_work(
     with monkeypatch.context() as changed:
         for name in ("onnxscript", "onnxruntime"):
             changed.setitem(sys.modules, name, None)
-        missing = "a file .onnx needs the packages onnxscript, onnxruntime: pip install"
+        missing = "the format .onnx needs the packages onnxscript, onnxruntime: pip install"
         refuse(Unavailable, f"{missing} 'intertwine[onnx]'", network, "model.onnx")
     assert not [*tmp_path.iterdir()]
 
@@ -310,7 +310,7 @@ def test_models_of_jax_that_pytorch_lacks_are_refused(network: Any, tmp_path: Pa
     with pytest.raises(InvalidRep) as refused:
         nn.export(own, tmp_path / "model.pt2", example=np.ones((2, 3)))
     assert str(refused.value) == (
-        f"PyTorch writes files .pt2, and has no model of class Linear: give a model of "
+        f"PyTorch writes .pt2 files, and has no model of class Linear: give a model of "
         f"intertwine.nn, or {remedy}"
     )
     with pytest.raises(InvalidRep, match=r"PyTorch: call intertwine\.torch\.export$"):

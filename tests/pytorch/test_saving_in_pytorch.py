@@ -118,7 +118,7 @@ def test_a_loaded_module_is_as_a_new_one(make: Callable[..., Any]) -> None:
 
 
 @each_model
-def test_what_is_read_is_written_again(make: Callable[..., Any]) -> None:
+def test_a_loaded_model_is_written_again(make: Callable[..., Any]) -> None:
     with jax.enable_x64(True):
         config, blob = nn.saving.to_config(in_jax(make, "float64"))
     again, weights = saving.to_config(saving.from_config(config, blob))
@@ -254,7 +254,9 @@ class TestOwnModules:
             f"in the file, and float32 of shape (5, 3) in `like`: make it with the arguments of "
             f"the saved model"
         )
-        with pytest.raises(FormatError, match="the model is a module of your own, 'Net', of which"):
+        with pytest.raises(
+            FormatError, match="the model is a module of your own, 'Net', and the f"
+        ):
             modules.load(tmp_path)
         with pytest.raises(InvalidRep, match=r"Net, a module of your own, in this way: use intert"):
             saving.to_config(net())

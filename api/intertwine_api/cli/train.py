@@ -40,7 +40,7 @@ _CHECKPOINT = "checkpoint"
 @click.option(
     "--framework",
     type=click.Choice(["jax", "torch"]),
-    help="What trains: JAX or PyTorch (default: the config's framework, else jax).",
+    help="The framework that trains (default: that of the config, else jax).",
 )
 @click.option(
     *("-o", "--output"),
@@ -93,7 +93,7 @@ def train_network(
                 print(f"follow it: intertwine jobs watch {job.id} --remote {display_url(remote)}")
             return 0
     chosen = framework_named(config.framework)
-    chosen.require()
+    chosen.require("--framework {}")
     try:
         config.request()  # raises for invalid settings, before samples are read
     except ModuleNotFoundError as error:
@@ -154,7 +154,7 @@ def _follow(client: Client, job: Job, output: Path, as_json: bool) -> int:
 def _download(client: Client, job: Job, output: Path) -> None:
     """Save the model of a job that succeeded, and the plot of its losses if that can be drawn.
 
-    The model is not loaded for that, so this works without JAX and PyTorch.
+    The model is not loaded, so this works without JAX and PyTorch.
     """
     found = job.training_result
     client.model(found["model"], found["version"]).save(output)

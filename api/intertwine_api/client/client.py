@@ -180,7 +180,7 @@ class Client(BaseClient[Connection]):
 
         `name` names the trained model, `labels` are one or several. `seconds`, `memory` (in bytes)
         and `attempts` (lost in succession without a new checkpoint) limit the job. Requests with
-        the same `idempotency_key` make one job. `framework`, "jax" or "torch", trains: by default
+        the same `idempotency_key` make one job. `framework` is "jax" or "torch": by default
         that of the network, and JAX for a description. All further settings are those of
         `Training`.
         """

@@ -67,7 +67,7 @@ async def download_model(
     """
     config, blob = await download_parts(session, name, version)
     chosen = framework_of(config) if framework is None else framework_named(framework)
-    chosen.require()
+    chosen.require("download('{}')")
     with blob.decoding():
         return chosen.saving.from_config(config, blob.content)
 

@@ -44,7 +44,9 @@ class ModelView(Generic[AnyConnection]):
     @property
     def framework(self) -> FrameworkName:
         """Return the framework that trained the model, "jax" or "torch"."""
-        found: FrameworkName = self.document.get("framework", DEFAULT)  # services of before lack it
+        found: FrameworkName = self.document.get(
+            "framework", DEFAULT
+        )  # older services do not send it
         return found
 
     @property

@@ -45,7 +45,7 @@ class VersionSummary(BaseModel):
     created: datetime
     job: str | None = Field(description="the job that trained it")
     framework: FrameworkName = Field(
-        default=DEFAULT, description="what trained it, and computes it here"
+        default=DEFAULT, description="the framework that trained it, and that computes it here"
     )
     metrics: Annotated[dict[str, Any], matches(ModelMetrics)] = Field(
         description="losses, epochs and seconds of its training"

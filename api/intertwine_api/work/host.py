@@ -132,9 +132,9 @@ def use_one_blas_thread() -> None:
 
 
 def use_one_torch_thread() -> None:
-    """Compute each operation of PyTorch in the calling thread alone, in a process that serves.
+    """Run each operation of PyTorch in the calling thread alone, in a process that serves.
 
-    Otherwise each thread that calls a model has a team of threads of its own, one a processor.
+    Otherwise each thread that calls a model starts a pool of threads, one per processor.
     """
     import torch
 

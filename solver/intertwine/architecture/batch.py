@@ -12,10 +12,10 @@ from intertwine.arrays import Array, converted
 
 @dataclass(frozen=True)
 class Batch:
-    """The batch axes of x, which a layer computes on as a matrix with a vector per row. They are
-    symbols in an exported program.
+    """The batch axes of x, from which a layer makes a matrix with a vector per row. In an exported
+    program their sizes are symbols.
 
-    `rounded_to` is the dtype that images are rounded to; None if they are computed in it.
+    `rounded_to` is the dtype to which images are rounded; None if they are not rounded.
     """
 
     axes: tuple[Any, ...]

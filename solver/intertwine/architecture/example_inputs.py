@@ -1,4 +1,4 @@
-"""The inputs that a model is exported for, and with which the exported program is checked."""
+"""Inputs for exporting a model, and for checking the exported program."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def random_inputs(model: Any) -> Inexact[np.ndarray, "b n"]:
 
 
 def as_batches(example: Any) -> tuple[Array, ...]:
-    """Return the arrays of an example: one array, or a tuple or list with an array an argument.
+    """Return the arrays of an example: one array, or a tuple or list with an array per argument.
 
-    Raises `InvalidRep` unless each has the same batch as its first axis, of at least two inputs.
+    Raises `InvalidRep` unless their first axes have one size, at least two.
     """
     arrays = tuple(example) if isinstance(example, tuple | list) else (example,)
     shapes = [tuple(getattr(array, "shape", ())) for array in arrays]

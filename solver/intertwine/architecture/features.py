@@ -32,8 +32,8 @@ from intertwine.arrays import (
 #:
 #: Weights multiply all of them together (`mixed`). In JAX products and gates use them one by one,
 #: and XLA joins their operations: single arrays of shape (d, multiplicity, batch) were 1.6 to 2.1
-#: times slower on a CPU. PyTorch starts each operation by itself, so it has few, of whole tensors:
-#: a step takes 0.6 of the time. A weight is one matrix product there, without copies.
+#: times slower on a CPU. PyTorch starts each operation by itself, so few operations on whole
+#: tensors are faster: a step takes 0.6 of the time. A weight is one matrix product, without copies.
 Components = Any
 
 #: For each irrep, by name, its components.

@@ -18,7 +18,7 @@ class PairCouplings:
 
     The columns of the matrix are for pairs of components: all of them, or (i, i) alone if no others
     couple, as for invariant forms. It is None if it is the identity, as for products with scalars.
-    `places` are those of the couplings among others, and `sizes` the dimensions of the ν.
+    `places` are the indices of the couplings in `Products.every`, and `sizes` the dimensions of ν.
     """
 
     left: str

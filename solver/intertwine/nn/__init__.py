@@ -3,7 +3,10 @@
 from importlib.util import find_spec
 
 if any(find_spec(package) is None for package in ("jax", "equinox", "optax")):
-    raise ModuleNotFoundError("networks need JAX, Equinox and optax: pip install 'intertwine[nn]'")
+    raise ModuleNotFoundError(
+        "intertwine.nn needs JAX, Equinox and optax: pip install 'intertwine[nn]', or take the "
+        "networks of intertwine.torch, which need PyTorch alone"
+    )
 
 from intertwine.architecture.allocation import uniform_rep
 from intertwine.architecture.gates import gate_indices, gated

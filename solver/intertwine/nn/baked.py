@@ -29,8 +29,8 @@ class Dense(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return Wx + b for each vector of x; neither `training` nor `rounded` has an effect, since
-        models in half precision are not baked.
+        """Return Wx + b for each vector of x. `training` and `rounded` have no effect: models in
+        half precision are not baked.
         """
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.bias.dtype)
         return batch.images(self.apply(flat))

@@ -74,8 +74,8 @@ class BiLinear(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return 0.1 B(x, x) for each vector of x; not `rounded` to half precision inside of a
-        network. `training` has no effect.
+        """Return 0.1 B(x, x) for each vector of x. With ``rounded=False``, as inside a network, the
+        result of weights in half precision stays in float32. `training` has no effect.
         """
         without = working(None, is_complex=True) if self.maps.is_complex else None
         kind = next((w.dtype for w in self.weights.values()), without)

@@ -27,7 +27,7 @@ class Conjugated(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return (x, x̄) for each vector of x, which need not be `rounded`. `training` has no
+        """Return (x, x̄) for each vector of x, in its precision: `training` and `rounded` have no
         effect.
         """
         x = as_array(x)

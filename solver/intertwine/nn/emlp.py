@@ -113,7 +113,7 @@ class EMLP(Layer):
             return batch.images(self.network(flat, rounded=False))
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, self.network.bias.dtype)
         if is_traced((self.network, flat)):
-            found = self.network(flat, is_batch=bool(batch.axes))  # a vector may be one of a vmap
+            found = self.network(flat, is_batch=bool(batch.axes))  # a vector may be part of a vmap
         else:
             found = compiled(_forward, self.network, flat)
         return batch.images(found)

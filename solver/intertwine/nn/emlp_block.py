@@ -67,8 +67,8 @@ class EMLPBlock(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return the image of each vector of x; not `rounded` to half precision inside of a
-        network. `training` has no effect.
+        """Return the image of each vector of x. With ``rounded=False``, as inside a network, the
+        result of weights in half precision stays in float32. `training` has no effect.
         """
         kind = self.linear.bias.dtype
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind, rounded=rounded)

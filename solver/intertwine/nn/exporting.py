@@ -1,5 +1,5 @@
-"""Models as programs that run without intertwine: StableHLO by `jax.export`, and the formats that
-PyTorch writes.
+"""Models as programs that run without intertwine: StableHLO by `jax.export`, and the formats of
+PyTorch.
 """
 
 from __future__ import annotations
@@ -101,16 +101,16 @@ def _by_pytorch(
     """Write the program of the same model in PyTorch."""
     if tuple(platforms) != ("cpu",):
         raise InvalidSetting(
-            f"platforms={platforms!r} is for StableHLO: a program {path.suffix} has no platforms"
+            f"platforms={platforms!r} is for StableHLO: {path.suffix} files have no platforms"
         )
     is_ours = isinstance(model, Layer)
     if not is_ours:
         raise InvalidRep(
-            f"PyTorch writes files {path.suffix}, and has no model of class "
+            f"PyTorch writes {path.suffix} files, and has no model of class "
             f"{type(model).__qualname__}: give a model of intertwine.nn, or {_STABLEHLO}"
         )
     advice = "pip install torch, as pytorch.org says for your machine"
-    require_packages(("torch",), f"a file {path.suffix}", advice)
+    require_packages(("torch",), f"the format {path.suffix}", advice)
     from intertwine.torch.exporting import program_inputs, write_program
     from intertwine.torch.saving import TORCH
 

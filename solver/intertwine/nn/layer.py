@@ -117,9 +117,9 @@ def rows(
     x: Any, size: int, rep: Rep, weights: Any = None, *, rounded: bool = True
 ) -> tuple[Array, Batch]:
     """Return x of shape (…, n) as a matrix with a vector per row, in the dtype that a layer with
-    these weights' dtype computes in (`kinds_of`), and its batch axes. Images are `rounded` to the
-    dtype of the results. Raises `InvalidRep` for another n, and `InvalidSetting` for numbers that
-    layers do not take.
+    these weights' dtype computes in (`kinds_of`), and its batch axes. With `rounded`, the `Batch`
+    rounds images to the dtype of the results. Raises `InvalidRep` for another n, and
+    `InvalidSetting` for numbers that layers do not take.
     """
     is_plain = isinstance(x, np.ndarray) and x.dtype.kind in "biufc"
     x = x if is_plain else as_array(x)

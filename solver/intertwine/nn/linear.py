@@ -73,8 +73,8 @@ class Linear(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return Wx + b for each vector of x; not `rounded` to half precision inside of a network.
-        `training` has no effect.
+        """Return Wx + b for each vector of x. With ``rounded=False``, as inside a network, the
+        result of weights in half precision stays in float32. `training` has no effect.
         """
         kind = self.bias.dtype
         flat, batch = rows(x, self.rep_in.size(), self.rep_in, kind, rounded=rounded)

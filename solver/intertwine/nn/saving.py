@@ -63,8 +63,8 @@ def load(
 ) -> Any:
     """Return the model that `save` wrote, here or in `intertwine.torch`, with the same outputs.
 
-    A module of your own needs `like`, one that was made in the same way: the result is a copy of it
-    with the saved layers and arrays. Raises `FormatError` for a folder without a complete model, if
+    A module of your own needs `like`, a module that was made in the same way: the result is a copy
+    of it with the saved layers and arrays. Raises `FormatError` for an incomplete model, if
     classes, reps, shapes or dtypes of `like` differ from the saved ones, and if `names` stand for
     other reps than when it was saved; `FileNotFoundError` without a model.
     """

@@ -57,9 +57,9 @@ class Sequential(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return the image of each vector of x under all layers; each layer gets `training`. They
-        are `rounded` to half precision after each layer that computes in it, but not inside of a
-        network.
+        """Return the image of each vector of x under all layers; each layer gets `training`. Each
+        layer with weights in half precision rounds its result. With ``rounded=False``, as inside a
+        network, results stay in float32.
         """
         options = {"training": training} if rounded else {"training": training, "rounded": False}
         for layer in self.layers:

@@ -25,8 +25,8 @@ class Square(Layer):
     def __call__(
         self, x: Any, training: bool = False, *, rounded: bool = True
     ) -> Inexact[Array, "..."]:
-        """Return x ⊗ x for each vector of x, in its precision whether `rounded` or not. `training`
-        has no effect.
+        """Return x ⊗ x for each vector of x, in its precision: `training` and `rounded` have no
+        effect.
         """
         x = as_array(x)
         return (x[..., :, None] * x[..., None, :]).reshape(*x.shape[:-1], x.shape[-1] ** 2)

@@ -65,7 +65,7 @@ class Standardize(Layer):
 
     def _apply(self, x: Any, training: bool) -> Inexact[Array, "..."]:
         x = as_array(x)
-        kinds_of(x.dtype.name, None)  # or refuses it
+        kinds_of(x.dtype.name, None)  # raises for a refused dtype
         if canonicalize_dtype(np.float64) == np.float64 and is_double(self.model):
             x = x.astype(jnp.result_type(x.dtype, np.float64))
         if x.shape[-1:] != (len(self.shift_in),):

@@ -1,4 +1,4 @@
-"""What the format of saved models needs to know of a framework of layers."""
+"""The differences between frameworks that saving a model depends on: classes, arrays, modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a loaded model has the structure of another one."""
+"""Compare the structure of a loaded model with that of another one."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ REMEDY = "make it with the arguments of the saved model"
 
 
 def require_alike(framework: SavedFramework, found: Any, like: Any, path: str) -> None:
-    """Raise `FormatError` unless the layers of two models are of the same classes, between the same
-    reps, and their arrays of the same shapes and dtypes. `path` says where they are.
+    """Raise `FormatError` unless the layers of two models have the same classes and reps, and their
+    arrays the same shapes and dtypes. `path` is their place in the model.
 
     Parts of users' own modules are not compared: the reader does.
     """

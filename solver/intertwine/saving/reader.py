@@ -36,8 +36,8 @@ def decode(
     names: Mapping[str, Given] | None = None,
     like: Any = None,
 ) -> Any:
-    """Return the model that `encode` encoded. Users' own modules in it are copies of those in
-    `like`, a model of the same structure, with the saved parts.
+    """Return the model that `encode` encoded. Users' own modules are copies of those in `like`, a
+    model of the same structure, with the saved parts.
 
     Raises `FormatError` for anything else, also for another structure than that of `like`, and
     `InvalidSetting` for weights that the framework is set not to hold (float64 in JAX).
@@ -132,8 +132,8 @@ class _Reader:
         kind, framework, where = tree["own"], self.framework, place(path)
         if like is None:
             raise FormatError(
-                f"{where} is a module of your own, {kind!r}, of which the file has only the parts: "
-                f"make one, and give it as like=…"
+                f"{where} is a module of your own, {kind!r}, and the file has only its layers and "
+                f"arrays: make one, and give it as like=…"
             )
         if framework.is_layer(like) or not isinstance(like, framework.module):
             raise FormatError(

@@ -133,6 +133,8 @@ class _Writer:
             shown = f"{value!r}: give it by name, as names={{'P': P}}"
         elif is_own:
             shown += f", a module of your own, in this way: use {framework.package}.save"
+        elif is_module:
+            shown += f", which contains no layer of {framework.package}"
         raise InvalidRep(f"a model cannot be saved with {shown}")
 
     def _rep_by_generators(self, rep: GeneratorRep, path: str) -> dict[str, Any]:

@@ -65,8 +65,8 @@ class BiLinear(Layer):
         self.weights = weights
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
-        """Return 0.1 B(x, x) for each vector of x; not `rounded` to half precision inside of a
-        network.
+        """Return 0.1 B(x, x) for each vector of x. With ``rounded=False``, as inside a network, the
+        result of weights in half precision stays in float32.
         """
         weights = self.weights.values()
         kind = weights[0].dtype if weights else self._without

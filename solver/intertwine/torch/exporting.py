@@ -97,7 +97,7 @@ def write_program(
 
 
 def program_inputs(model: torch.nn.Module, example: Any) -> Tensors:
-    """Return the inputs that a module's program is made for: the example, or random vectors."""
+    """Return the inputs with which a program is traced: the example, or random vectors."""
     if example is not None:
         given = (torch.as_tensor(array).detach().cpu() for array in as_batches(example))
         return tuple(x.contiguous() for x in given)  # the program may depend on strides
@@ -112,14 +112,16 @@ def _outputs(y: Any) -> Outputs:
     tensors = tuple(y) if isinstance(y, tuple | list) else (y,)
     if not all(isinstance(tensor, torch.Tensor) for tensor in tensors):
         names = ", ".join(type(one).__name__ for one in tensors)
-        raise InvalidRep(f"a module is exported if it returns tensors; this one returns {names}")
+        raise InvalidRep(
+            f"a module can be exported if it returns tensors; this one returns {names}"
+        )
     halves = (torch.bfloat16, torch.float16)
     return [in_numpy(one.float() if one.dtype in halves else one) for one in tensors]
 
 
 def _pt2_bytes(program: torch.export.ExportedProgram) -> bytes:
     program.example_inputs = None  # the file would contain them
-    # torch.export.save writes all memory that a view is of, and fails for views of none
+    # torch.export.save writes the whole memory behind a view, and fails for views without memory
     for name, constant in program.constants.items():
         program.constants[name] = constant.clone(memory_format=torch.contiguous_format)
     for number in program.state_dict.values():

@@ -38,8 +38,8 @@ class Layer(OfTorchCompile, torch.nn.Module):
         self, x: Any, weights: torch.dtype | None = None, *, rounded: bool = True
     ) -> tuple[Inexact[torch.Tensor, "b n"], Batch]:
         """Return x of shape (…, n) as a matrix with a vector per row, in the dtype that a layer
-        with these weights' dtype computes in (`kinds_of`), and its batch axes. Images are
-        `rounded` to the dtype of the results.
+        with these weights' dtype computes in (`kinds_of`), and its batch axes. With `rounded`, the
+        `Batch` rounds images to the dtype of the results.
 
         Raises `InvalidRep` for another n, and `InvalidSetting` for numbers that layers do not take.
         """

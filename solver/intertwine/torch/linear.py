@@ -44,7 +44,9 @@ class Linear(Layer):
         self.bias = zeros(self.maps.constants, chosen)
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
-        """Return Wx + b for each vector of x; not `rounded` to half precision in networks."""
+        """Return Wx + b for each vector of x. With ``rounded=False``, as inside a network, the
+        result of weights in half precision stays in float32.
+        """
         flat, batch = self.rows(x, self.bias.dtype, rounded=rounded)
         return batch.images(self._image(flat, self.bias, *self.weights.values()))
 

@@ -17,17 +17,19 @@ from intertwine.errors import FormatError, MethodNotApplicable, TooLarge
 from intertwine.packages import require_packages
 
 OPSET = 18
-"""The version of ONNX's operations: the oldest in which PyTorch writes them."""
+"""The version of ONNX's operations: the oldest that PyTorch writes."""
 _LARGEST_FILE = 2**31 - 2**20
-"""ONNX files with their weights inside have less than 2 GB, with room for what is not weights."""
+"""The largest size of weights in bytes: a file has less than 2 GB, with its operations."""
 _LOGGERS = ("torch.onnx", "onnxscript", "onnx_ir")
-_PT2 = "export it to a file .pt2 instead"
+_PT2 = "export it to a .pt2 file instead"
 
 
 def require_onnx(numbers: Iterable[torch.Tensor]) -> None:
-    """Raise the error that says why ONNX cannot hold a model with these inputs and weights."""
+    """Raise an error if ONNX cannot hold a model with these inputs and weights: `Unavailable` if a
+    package is missing, `MethodNotApplicable` for a dtype, `TooLarge` for a size.
+    """
     require_packages(
-        ("onnx", "onnxscript", "onnxruntime"), "a file .onnx", "pip install 'intertwine[onnx]'"
+        ("onnx", "onnxscript", "onnxruntime"), "the format .onnx", "pip install 'intertwine[onnx]'"
     )
     size = 0
     for number in numbers:
@@ -122,7 +124,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep PyTorch from warning of its own deprecated code, and of packages that are not needed."""
+    """Silence PyTorch's warnings about its own deprecated code and about packages not needed."""
     levels = {name: logging.getLogger(name).level for name in _LOGGERS}
     with warnings.catch_warnings(action="ignore"):
         try:

@@ -55,8 +55,8 @@ class EMLPBlock(Layer):
         self.products_of_input: torch.nn.Module | None = None
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
-        """Return the image of each vector of x; not `rounded` to half precision inside of a
-        network.
+        """Return the image of each vector of x. With ``rounded=False``, as inside a network, the
+        result of weights in half precision stays in float32.
         """
         flat, batch = self.rows(x, self.linear.bias.dtype, rounded=rounded)
         h = self.linear(flat, rounded=False)
@@ -73,7 +73,7 @@ class Conjugated(Layer):
         super().__init__(rep, with_dual(rep))
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
-        """Return (x, x̄) for each vector of x, which need not be `rounded`."""
+        """Return (x, x̄) for each vector of x, in its precision: `rounded` has no effect."""
         x = as_tensor(x)
         return torch.cat([x, x.conj()], dim=-1)
 
@@ -85,7 +85,7 @@ class Square(Layer):
         super().__init__(rep, rep * rep)
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
-        """Return x ⊗ x for each vector of x, in its precision whether `rounded` or not."""
+        """Return x ⊗ x for each vector of x, in its precision: `rounded` has no effect."""
         x = as_tensor(x)
         return (x[..., :, None] * x[..., None, :]).flatten(-2)
 

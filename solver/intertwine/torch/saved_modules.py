@@ -1,4 +1,4 @@
-"""The modules that saved models contain, with the fields of the layers of `intertwine.nn`."""
+"""The modules in saved models. Their fields are those of the layers of `intertwine.nn`."""
 
 from __future__ import annotations
 

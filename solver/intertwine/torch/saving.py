@@ -44,8 +44,8 @@ def load(
 ) -> Any:
     """Return the model that `save` wrote, here or in `intertwine.nn`, with the same outputs.
 
-    A module of your own needs `like`, one that was made in the same way: the result is a copy of it
-    with the saved layers and tensors. It is on the CPU, or on the device of `like`. Raises
+    A module of your own needs `like`, a module that was made in the same way: the result is a copy
+    of it with the saved layers and tensors. It is on the CPU, or on the device of `like`. Raises
     `FormatError` for a folder without a complete model, for a layer that only `intertwine.nn` has,
     if classes, reps, shapes or dtypes of `like` differ from the saved ones, and if `names` stand
     for other reps than when it was saved; `FileNotFoundError` without a model.

@@ -31,8 +31,9 @@ class Sequential(Layer):
         return ", ".join(repr(layer.rep_out) for layer in self.layers[:-1])
 
     def forward(self, x: Any, *, rounded: bool = True) -> Inexact[torch.Tensor, "..."]:
-        """Return the image of each vector of x under all layers. They are `rounded` to half
-        precision after each layer that computes in it, but not inside of a network.
+        """Return the image of each vector of x under all layers. Each layer with weights in half
+        precision rounds its result. With ``rounded=False``, as inside a network, results stay in
+        float32.
         """
         for layer in self.layers:
             x = layer(x) if rounded else layer(x, rounded=False)

@@ -1,8 +1,8 @@
 """The library that computes a model in a fit: JAX, or PyTorch.
 
-`fit`, its loop, checkpoints and histories know no library. What a library does differently is in an
-`Engine`, which is a model as its library has it, and in its `Steps`, which change the weights of a
-copy. Loading this module loads neither library.
+`fit`, its loop, checkpoints and histories are the same for both libraries. An `Engine` is a model
+with the functions of its library, and its `Steps` train a copy of the weights. Importing this
+module imports neither library.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ class Engine(Protocol):
     """A model, and what its library does with it."""
 
     trained: ClassVar[str]
-    """What this library trains, for messages."""
+    """The arrays of a model that this library trains, for messages."""
 
     @property
     def has_weights(self) -> bool:

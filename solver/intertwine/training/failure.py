@@ -22,7 +22,7 @@ def not_finite(
 ) -> NonFiniteLoss:
     """Return the error for the epochs after `training` whose losses or weights are not finite.
 
-    `weights_are_finite` says it of those before the first bad batch.
+    `weights_are_finite` is whether all weights before the first bad batch are finite.
     """
     bad = ~np.isfinite(losses)
     if not bad.any():

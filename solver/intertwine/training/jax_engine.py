@@ -81,7 +81,7 @@ class JaxEngine:
         microbatch_size: int | None,
         seed: int,
     ) -> JaxSteps:
-        """Return the steps of a fit. The seed decides on nothing: a model draws no numbers."""
+        """Return the steps of a fit. The seed has no effect: models draw no random numbers."""
         require_trainable(leaf.dtype for leaf in jax.tree.leaves(self._parts.weights))
         program = Program(
             self._parts.frame,

@@ -14,7 +14,7 @@ from jaxtyping import Float, Shaped
 from intertwine.arrays import Array, in_numpy, is_torch, namespace
 from intertwine.errors import InvalidSetting, UnknownMethod
 from intertwine.training.data import DeviceSamples, are_labels
-from intertwine.training.identity import has_hash
+from intertwine.training.identity import has_hash, name_of
 
 #: loss(model, x, y), a real scalar: the mean over the samples of a batch.
 Loss = Callable[[Any, Any, Any], Any]
@@ -66,9 +66,22 @@ LOSSES: dict[str, Loss] = {
 }
 
 
+_OF_OUTPUTS = ("torch.nn.functional", "torch.nn.modules.loss", "optax.losses")
+"""The modules of losses that take outputs and targets."""
+
+
 def loss_of(loss: str | Loss) -> Loss:
-    """Return a loss by its name, or as given. Raises `UnknownMethod` for an unknown name."""
+    """Return a loss by its name, or as given.
+
+    Raises `UnknownMethod` for an unknown name, and `InvalidSetting` for a loss of PyTorch or optax
+    that takes outputs instead of the model.
+    """
     if callable(loss):
+        if str(getattr(loss, "__module__", "")).startswith(_OF_OUTPUTS):
+            raise InvalidSetting(
+                f"{name_of(loss)} takes outputs and targets, and a loss is called with the model, "
+                f"inputs and targets: give loss=lambda model, x, y: f(model(x), y), where f is it"
+            )
         return loss if has_hash(loss) else ByIdentity(loss)
     if loss not in LOSSES:
         raise UnknownMethod(

@@ -28,7 +28,7 @@ from intertwine.training.trained import versions
 class TorchEngine:
     """A module of PyTorch. Its weights are its parameters that require gradients.
 
-    It is measured in eval mode, and left in the modes that it had.
+    Losses and outputs are computed in eval mode; then the module gets its modes back.
     """
 
     model: torch.nn.Module
@@ -41,7 +41,7 @@ class TorchEngine:
 
     @contextmanager
     def computing(self) -> Iterator[None]:
-        """Let PyTorch have gradients, whatever the caller's mode is."""
+        """Enable gradients, also inside the caller's ``no_grad`` or ``inference_mode``."""
         with torch.inference_mode(False), torch.enable_grad():
             yield
 
@@ -56,7 +56,7 @@ class TorchEngine:
             return np.concatenate([as_numpy(self.model(part)) for part in rows.split(batch_size)])
 
     def output_shape(self, x: Shaped[torch.Tensor, "n ..."]) -> tuple[int, ...]:
-        """Return the shape of f(x), of which the first row is computed."""
+        """Return the shape of f(x). Only the first row is computed."""
         with measuring(self.model):
             return (len(x), *self.model(x[:1]).shape[1:])
 

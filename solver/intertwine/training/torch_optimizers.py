@@ -24,6 +24,8 @@ def optimizer_of(optimizer: Any, parameters: list[torch.nn.Parameter]) -> torch.
         "give a class or function that is called with the parameters and lr, such as "
         "torch.optim.AdamW or functools.partial(torch.optim.AdamW, weight_decay=0.01)"
     )
+    if isinstance(optimizer, torch.optim.Optimizer):
+        raise InvalidSetting(f"the {name_of(optimizer)} has parameters already: {advice}")
     if not callable(optimizer):
         raise InvalidSetting(f"{name_of(optimizer)} is no optimizer of PyTorch: {advice}")
     try:
@@ -43,9 +45,10 @@ def optimizer_of(optimizer: Any, parameters: list[torch.nn.Parameter]) -> torch.
 
 
 def moments_of(optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """Return what an optimiser keeps for each parameter, and the numbers of its groups.
+    """Return the state of an optimiser for each parameter, and the numbers in its groups.
 
-    Some optimisers count and estimate in their groups. Learning rates are those of the schedule.
+    Some optimisers keep counters and estimates in their groups. Learning rates are left out: the
+    schedule sets them.
     """
     found = {
         f"{i}.{name}": value

@@ -30,13 +30,14 @@ from intertwine.training.torch_optimizers import (
 class TorchSteps:
     """Steps that change a module in place.
 
-    The weights of a state are all parameters and buffers by name, so those of a batch normalisation
-    too; its moments are what the optimiser keeps, by parameter and name. They are references to
-    those of the module and of the optimiser: any other state is first copied into them.
+    The weights of a state are all parameters and buffers by name, so also the statistics of a batch
+    normalisation. Its moments are the state of the optimiser, by parameter and name. The current
+    state refers to the tensors of the module and of the optimiser; another state is copied into
+    them first.
 
-    The module is in training mode in `advance`, and in eval mode in all that is measured. Random
-    numbers that it draws, such as those of dropout, depend on the seed and the epoch alone; the
-    generators of the caller do not change.
+    The module is in training mode in `advance`, and in eval mode when a loss is measured. Its
+    random numbers, such as those of dropout, depend on the seed and the epoch alone; the generators
+    of the caller do not change.
     """
 
     def __init__(

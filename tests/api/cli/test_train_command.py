@@ -200,7 +200,7 @@ class TestWhatCannotBe:
         assert main(["train", str(folder / "lengths.toml"), "--framework", "torch"]) == 2
         assert capsys.readouterr().err == (
             "intertwine: models of PyTorch need packages that are not installed here (torch): "
-            "pip install 'intertwine[torch]'\n"
+            "pip install 'intertwine[torch]', or use JAX: --framework jax\n"
         )
 
     @pytest.mark.parametrize(

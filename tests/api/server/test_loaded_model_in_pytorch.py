@@ -79,7 +79,9 @@ def test_complex_reps_take_complex_vectors() -> None:
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e39])
-def test_what_is_not_finite_in_its_precision_is_refused(ready: LoadedModel, value: float) -> None:
+def test_inputs_that_are_not_finite_in_its_precision_are_refused(
+    ready: LoadedModel, value: float
+) -> None:
     x = np.ones((2, 8))
     x[1, 3] = value
     with pytest.raises(ProblemError, match="not finite in float32"):
@@ -110,7 +112,7 @@ def test_weights_of_another_model_are_refused() -> None:
         load(saving.to_config(network(1))[0], saving.to_config(network(2))[1], SIZES)
 
 
-def test_what_is_let_go_leaves_no_module_behind() -> None:
+def test_dropped_models_are_freed() -> None:
     found = load(*saving.to_config(network(3)), SIZES)
     gone = weakref.ref(found)
     del found

@@ -41,7 +41,7 @@ LIMITS = Limits(seconds=600, memory=4 * 10**9)
 
 
 @pytest.fixture(autouse=True, scope="module")
-def hastily_compiled() -> Iterator[None]:
+def compiled_with_few_optimizations() -> Iterator[None]:
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)

@@ -1,5 +1,5 @@
-"""These tests compile in haste."""
+"""These tests compile with few optimizations."""
 
-from helpers.hasty_compilation import hastily_compiled
+from helpers.compilation_fixtures import compiled_with_few_optimizations
 
-__all__ = ["hastily_compiled"]
+__all__ = ["compiled_with_few_optimizations"]

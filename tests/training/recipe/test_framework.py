@@ -62,6 +62,17 @@ def test_a_missing_framework_is_named_with_its_extra() -> None:
     assert framework_named("jax").missing == ("jax",)
 
 
+def test_the_other_framework_is_named_where_it_can_be_chosen(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(Unavailable, match=r"\[torch\]', or use JAX: download\('jax'\)$"):
+        framework_named("torch").require("download('{}')")
+    monkeypatch.setitem(sys.modules, "jax", None)
+    with pytest.raises(Unavailable, match=r"\[torch\]'$"):
+        framework_named("torch").require("download('{}')")
+
+
 @BOTH
 @pytest.mark.usefixtures("_without")
 def test_a_training_without_its_framework_does_not_start(name: str) -> None:

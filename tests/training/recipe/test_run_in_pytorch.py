@@ -114,7 +114,7 @@ def test_an_interrupted_training_resumes_to_the_same_weights(
     assert again.blob == outcome.blob
 
 
-def test_what_its_network_cannot_represent_is_said() -> None:
+def test_limits_of_its_network_are_reported() -> None:
     narrow = in_pytorch(model={"ch": "8V0+8V"}, training={"epochs": 1})
     heard: list[str] = []
     found = run_training(narrow, material_of(narrow), warned=heard.append)
@@ -138,7 +138,7 @@ def test_other_settings() -> None:
     assert (found.metrics["loss"], found.is_equivariant) == ("cross-entropy", True)
 
 
-def test_layers_of_jax_alone_are_those_of_the_codec() -> None:
+def test_each_framework_lacks_the_saved_classes_of_the_other() -> None:
     from intertwine.nn.saving import JAX
     from intertwine.torch.saving import TORCH
 

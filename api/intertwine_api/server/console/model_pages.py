@@ -150,7 +150,7 @@ def _training_job(name: str | None, service: Service, caller: Caller) -> JobDocu
 
 @router.get("/models/{name}/versions/{number}/config.json")
 def get_config(name: Name, number: Number, service: TheService, caller: ModelsReader) -> Response:
-    """Return the config of a version as the file that `load` of both frameworks reads."""
+    """Return the config of a version as a file, which `load` of both frameworks reads."""
     content = json.dumps(get_model_version(name, number, service, caller).config, indent=1)
     return Response(content, media_type="application/json", headers={"Cache-Control": "no-store"})
 

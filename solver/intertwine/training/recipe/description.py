@@ -285,7 +285,7 @@ class TrainRequest(_Description):
     )
     framework: FrameworkName = Field(
         default=DEFAULT,
-        description="what trains it: JAX or PyTorch. A saved model of either can go on in both",
+        description="the framework that trains it. Each can continue a saved model of the other",
     )
     name: Annotated[str, StringConstraints(pattern=MODEL_NAME)] | None = Field(
         default=None,

@@ -1,4 +1,4 @@
-"""The frameworks that train: JAX and PyTorch, with the same networks, settings and files of models.
+"""The frameworks that train, JAX and PyTorch: they share networks, settings and files of models.
 
 A framework is imported when one of its methods is first called.
 """
@@ -42,12 +42,20 @@ class Framework(ABC):
         """The packages that are not installed here."""
         return missing_packages(self.packages)
 
-    def require(self) -> None:
-        """Raise `Unavailable` if a package is not installed here."""
+    def require(self, choice: str | None = None) -> None:
+        """Raise `Unavailable` if a package is not installed here.
+
+        `choice` is how the caller chooses a framework, such as ``--framework {}``. The error says
+        so if another one is installed.
+        """
         if self.missing:
+            remedies = [f"pip install 'intertwine[{self.extra}]'"]
+            if choice is not None:
+                others = (each for each in _FRAMEWORKS.values() if not each.missing)
+                remedies += [f"use {each.title}: {choice.format(each.name)}" for each in others]
             raise Unavailable(
                 f"models of {self.title} need packages that are not installed here "
-                f"({', '.join(self.missing)}): pip install 'intertwine[{self.extra}]'"
+                f"({', '.join(self.missing)}): {', or '.join(remedies)}"
             )
 
     def require_layers(self, config: Mapping[str, Any]) -> None:
@@ -86,11 +94,11 @@ class Framework(ABC):
 
     @abstractmethod
     def training(self) -> AbstractContextManager[Any]:
-        """Return a context in which products are not rounded more than their dtype does."""
+        """Return a context in which matrix products have the full precision of their dtype."""
 
     @abstractmethod
     def placed(self, model: Any) -> Any:
-        """Return the model on the device that trains it: the GPU where there is one."""
+        """Return the model on the device that trains it: a GPU if there is one."""
 
     def limits_of(self, model: Any) -> list[str]:
         """Return what the networks in a model cannot represent, one sentence each."""

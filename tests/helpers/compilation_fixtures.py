@@ -1,7 +1,7 @@
 """Fixtures for folders of tests that compile many programs of JAX and run each once.
 
-Each such folder names them in its conftest.py, which comes before the annotations are checked, so
-nothing of ours is imported but `let_compiled_programs_go`.
+Each such folder names them in its conftest.py. That is imported before annotations are checked, so
+this module imports nothing of ours but `let_compiled_programs_go`.
 """
 
 from collections.abc import Iterator
@@ -14,16 +14,16 @@ from helpers.compiled import let_compiled_programs_go
 
 
 @pytest.fixture(autouse=True, scope="module")
-def hastily_compiled() -> Iterator[None]:
+def compiled_with_few_optimizations() -> Iterator[None]:
     """Compile with few optimizations: these tests spend most of their time compiling."""
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
-    jax.clear_caches()  # others are compiled as users have them
+    jax.clear_caches()  # other tests compile as users do
 
 
 @pytest.fixture(autouse=True)
-def compiled_programs_are_let_go() -> Iterator[None]:
+def compiled_programs_are_freed() -> Iterator[None]:
     """Free compiled programs after every test, since one module trains hundreds of networks."""
     yield
     let_compiled_programs_go()
