@@ -15,7 +15,7 @@ from helpers.example_training import lengths, pairs
 from helpers.program import python
 from intertwine import nn
 from intertwine.errors import FormatError, InvalidSetting, NonFiniteLoss
-from intertwine.groups import SO
+from intertwine.groups import SO, U
 from intertwine.reps import Scalar, V
 from intertwine.training import (
     Event,
@@ -312,6 +312,18 @@ class TestCheckpoints:
             run(checkpoint=tmp_path, checkpoint_every=1, callback=crash_at(3))
         assert_same(run(checkpoint=tmp_path, checkpoint_every=1), run())
 
+    def test_complex_weights_of_size_0_are_saved(self, tmp_path: Path) -> None:
+        model = modules.EMLP(2 * V, V, U(2), ch=8, num_layers=1)
+        assert any(weight.numel() == 0 for weight in model.parameters())
+        X = np.random.default_rng(0).standard_normal((20, 4)) + 0j
+
+        def run(**kept: Any) -> Trained:
+            return fit(model, (X, X[:, :2]), epochs=3, **kept)
+
+        with pytest.raises(Crash):
+            run(checkpoint=tmp_path, checkpoint_every=1, callback=crash_at(2))
+        assert_same(run(checkpoint=tmp_path, checkpoint_every=1), run())
+
     def test_numbers_that_an_optimiser_counts_in_its_groups_are_saved(self, tmp_path: Path) -> None:
         class Slower(torch.optim.SGD):
             """Halves its own steps."""
@@ -475,6 +487,20 @@ class TestStopping:
             fit(torch.nn.Linear(3, 2), pairs(), loss=loss, batch_size=16)
         with pytest.raises(NonFiniteLoss, match="weights are no longer finite after epoch 1"):
             fit(torch.nn.Linear(3, 2), pairs(), loss=loss, epochs=1)
+
+    @pytest.mark.parametrize(
+        ("loss", "said"),
+        [
+            (lambda model, x, y: model(x) - y, r"returns torch.float32 of shape \(48, 2\): return"),
+            (lambda model, x, y: 1j * model(x).sum(), "returns torch.complex64 of shape"),
+            (lambda model, x, y: 1.0, "returns float: return a tensor"),
+            (lambda model, x, y: model(x).sum().detach(), "does not depend on the weights"),
+        ],
+        ids=["a vector", "complex", "a number", "detached"],
+    )
+    def test_losses_that_have_no_gradient_are_refused(self, loss: Any, said: str) -> None:
+        with pytest.raises(InvalidSetting, match=f"the loss {said}"):
+            fit(small(), pairs(48), loss=loss)
 
     def test_labels_out_of_range_are_refused(self) -> None:
         labels = np.array([0, 1, 7, 0])

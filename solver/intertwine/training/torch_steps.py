@@ -153,7 +153,12 @@ class TorchSteps:
         parts = Batches.micro(len(x), self.microbatch_size or len(x))
         total = 0.0
         for rows, size in zip(parts.rows, map(int, parts.sizes), strict=True):
-            loss = self._loss(self._model, x[rows], y[rows])
+            loss = _real_number(self._loss(self._model, x[rows], y[rows]))
+            if not loss.requires_grad:
+                raise InvalidSetting(
+                    "the loss does not depend on the weights that are trained: compute it from "
+                    "model(x), without detach or no_grad"
+                )
             share = size / parts.samples
             (loss if parts.count == 1 else share * loss).backward()
             total += share * float(loss.detach())
@@ -180,8 +185,21 @@ def mean_loss(model: torch.nn.Module, samples: DeviceSamples, loss: Loss, batch_
     """Return the mean loss of a module over samples, in eval mode."""
     batches = Batches.of(len(samples.x), batch_size)
     with measuring(model):
-        losses = [float(loss(model, samples.x[r], samples.y[r]).detach()) for r in batches.rows]
+        losses = [
+            float(_real_number(loss(model, samples.x[rows], samples.y[rows])).detach())
+            for rows in batches.rows
+        ]
     return batches.mean(np.asarray(losses))
+
+
+def _real_number(loss: Any) -> torch.Tensor:
+    """Return what a loss returns. Raises `InvalidSetting` unless it is one real number."""
+    if isinstance(loss, torch.Tensor) and loss.numel() == 1 and not loss.is_complex():
+        return loss
+    raise InvalidSetting(
+        f"the loss returns {_form(loss)}: return a tensor with one real number, the mean over the "
+        f"batch"
+    )
 
 
 @contextmanager
