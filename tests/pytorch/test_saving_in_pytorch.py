@@ -47,6 +47,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "complex MLP": lambda kit, **o: kit.MLP(V, V, U(2), ch=16, num_layers=1, **o),
     "BiLinear": lambda kit, **o: kit.BiLinear(2 * V, V**2, SO(3), **o),
     "BiLinear without weights": lambda kit, **o: kit.BiLinear(2 * V, V, S(1) * SO(2), **o),
+    "Linear of size 0": lambda kit, **o: kit.Linear(0 * V, V + Scalar, SO(3), **o),
     "Linear by equal indices": lambda kit, **o: kit.Linear(2 * V + V**2, V, S(5), **o),
     "Sequential": lambda kit, **o: kit.Sequential(
         kit.Linear(2 * V, V, S(3), **o), kit.Pointwise(V(S(3)), "gelu")
