@@ -116,6 +116,17 @@ class TestOneFitForBothLibraries:
             np.testing.assert_allclose(other.history.column(name), expected, rtol=1e-9)
         assert one.best_epoch == other.best_epoch
 
+    def test_gradients_of_complex_weights_agree(self) -> None:
+        X = np.random.default_rng(0).standard_normal((20, 4)) + 1j
+        how: Any = {"epochs": 3, "batch_size": 10, "learning_rate": 1e-3}
+        with jax.enable_x64(True):
+            theirs = nn.Linear(2 * V, V, U(2), dtype="float64")
+            expected = fit(theirs, (X, X[:, :2]), optimizer=optax.sgd, **how)
+        ours = modules.Linear(2 * V, V, U(2), dtype=torch.float64)
+        found = fit(ours, (X, X[:, :2]), optimizer=torch.optim.SGD, **how)
+        losses = (one.history.column("train_loss") for one in (found, expected))
+        np.testing.assert_allclose(*losses, rtol=1e-9)
+
     @pytest.mark.parametrize("form", ["labels", "column", "probabilities"])
     def test_cross_entropies_agree(self, form: str) -> None:
         X = np.random.default_rng(0).standard_normal((40, 3))
@@ -487,6 +498,13 @@ class TestStopping:
             fit(torch.nn.Linear(3, 2), pairs(), loss=loss, batch_size=16)
         with pytest.raises(NonFiniteLoss, match="weights are no longer finite after epoch 1"):
             fit(torch.nn.Linear(3, 2), pairs(), loss=loss, epochs=1)
+
+    def test_buffers_may_be_infinite_from_the_start(self) -> None:
+        model = small()
+        model.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+        trained = fit(model, pairs(), epochs=2)
+        assert trained.stopped == "all epochs"
+        assert torch.equal(trained.model.mask, model.mask)
 
     @pytest.mark.parametrize(
         ("loss", "said"),

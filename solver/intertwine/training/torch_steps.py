@@ -52,6 +52,7 @@ class TorchSteps:
         self._optimizer = _made(optimizer, [p for p in model.parameters() if p.requires_grad])
         self._relative = [float(group["lr"]) for group in self._optimizer.param_groups]
         self._state = self._now()
+        self._finite = {name for name, one in self._state.weights.items() if _is_finite(one)}
 
     def start(self) -> State:
         """Return the state before the first epoch."""
@@ -102,8 +103,10 @@ class TorchSteps:
         return found.eval()
 
     def are_finite(self, weights: Mapping[str, torch.Tensor]) -> bool:
-        """Return whether all numbers of the weights are finite."""
-        return all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
+        """Return whether all numbers of the weights are finite, but for tensors that were not
+        before the fit: a buffer may be a mask of −∞.
+        """
+        return all(_is_finite(weights[name]) for name in self._finite)
 
     def to_arrays(self, tree: Mapping[str, Any]) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Return tensors and numbers as arrays; their names say their dtypes."""
@@ -250,6 +253,10 @@ def _weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the parameters and buffers of a module by name, without copies."""
     named = (*model.named_parameters(), *model.named_buffers())
     return {name: tensor.detach() for name, tensor in named}
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
 
 
 def _put(weights: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor]) -> None:
