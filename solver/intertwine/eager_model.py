@@ -55,6 +55,7 @@ class EagerModel(PreparedModel):
         """Return the model's outputs."""
         import torch
 
+        x = torch.tensor(rows, device=self._device)  # a copy: rows may be read-only
         with torch.no_grad():
-            outputs: Outputs = self._model(torch.from_numpy(rows).to(self._device)).cpu().numpy()
+            outputs: Outputs = self._model(x).cpu().numpy()
         return outputs

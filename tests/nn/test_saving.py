@@ -452,6 +452,13 @@ class TestDamage:
         with pytest.raises(FormatError):
             load(folder)
 
+    def test_a_config_that_is_nested_too_deeply(self) -> None:
+        config, blob = to_config(Linear(V, V, SO(3)))
+        for _ in range(2000):
+            config["model"] = [config["model"]]
+        with pytest.raises(FormatError, match="the model in the config is nested too deeply"):
+            from_config(config, blob)
+
     @pytest.mark.parametrize("keep", [0, 7, 100, -1])
     def test_truncated_weights(self, folder: Path, keep: int) -> None:
         (path,) = folder.glob("weights-*")

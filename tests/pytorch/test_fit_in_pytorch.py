@@ -18,7 +18,7 @@ from helpers.example_training import lengths, pairs
 from helpers.program import python
 from intertwine import nn
 from intertwine.errors import FormatError, InvalidSetting, NonFiniteLoss
-from intertwine.groups import SO
+from intertwine.groups import SO, U
 from intertwine.reps import Scalar, V
 from intertwine.training import (
     Event,
@@ -106,6 +106,17 @@ class TestOneFitForBothLibraries:
             expected = one.history.column(name)
             np.testing.assert_allclose(other.history.column(name), expected, rtol=1e-9)
         assert one.best_epoch == other.best_epoch
+
+    def test_gradients_of_complex_weights_agree(self) -> None:
+        X = np.random.default_rng(0).standard_normal((20, 4)) + 1j
+        how: Any = {"epochs": 3, "batch_size": 10, "learning_rate": 1e-3}
+        with jax.enable_x64(True):
+            theirs = nn.Linear(2 * V, V, U(2), dtype="float64")
+            expected = fit(theirs, (X, X[:, :2]), optimizer=optax.sgd, **how)
+        ours = modules.Linear(2 * V, V, U(2), dtype=torch.float64)
+        found = fit(ours, (X, X[:, :2]), optimizer=torch.optim.SGD, **how)
+        losses = (one.history.column("train_loss") for one in (found, expected))
+        np.testing.assert_allclose(*losses, rtol=1e-9)
 
     @pytest.mark.parametrize("form", ["labels", "column", "probabilities"])
     def test_cross_entropies_agree(self, form: str) -> None:
@@ -308,6 +319,18 @@ class TestCheckpoints:
 
         assert_resumes(run, tmp_path)
 
+    def test_complex_weights_of_size_0_are_saved(self, tmp_path: Path) -> None:
+        model = modules.EMLP(2 * V, V, U(2), ch=8, num_layers=1)
+        assert any(weight.numel() == 0 for weight in model.parameters())
+        X = np.random.default_rng(0).standard_normal((20, 4)) + 0j
+
+        def run(**kept: Any) -> Trained:
+            return fit(model, (X, X[:, :2]), epochs=3, **kept)
+
+        with pytest.raises(Crash):
+            run(checkpoint=tmp_path, checkpoint_every=1, callback=crash_at(2))
+        assert_same(run(checkpoint=tmp_path, checkpoint_every=1), run())
+
     def test_numbers_that_an_optimiser_counts_in_its_groups_are_saved(self, tmp_path: Path) -> None:
         class Slower(torch.optim.SGD):
             """Halves its own steps."""
@@ -488,6 +511,27 @@ class TestStopping:
             fit(torch.nn.Linear(3, 2), pairs(), loss=loss, batch_size=16)
         with pytest.raises(NonFiniteLoss, match="weights are no longer finite after epoch 1"):
             fit(torch.nn.Linear(3, 2), pairs(), loss=loss, epochs=1)
+
+    def test_buffers_may_be_infinite_from_the_start(self) -> None:
+        model = small()
+        model.register_buffer("mask", torch.tensor([0.0, -math.inf]))
+        trained = fit(model, pairs(), epochs=2)
+        assert trained.stopped == "all epochs"
+        assert torch.equal(trained.model.mask, model.mask)
+
+    @pytest.mark.parametrize(
+        ("loss", "said"),
+        [
+            (lambda model, x, y: model(x) - y, r"returns torch.float32 of shape \(48, 2\): return"),
+            (lambda model, x, y: 1j * model(x).sum(), "returns torch.complex64 of shape"),
+            (lambda model, x, y: 1.0, "returns float: return a tensor"),
+            (lambda model, x, y: model(x).sum().detach(), "does not depend on the weights"),
+        ],
+        ids=["a vector", "complex", "a number", "detached"],
+    )
+    def test_losses_that_have_no_gradient_are_refused(self, loss: Any, said: str) -> None:
+        with pytest.raises(InvalidSetting, match=f"the loss {said}"):
+            fit(small(), pairs(48), loss=loss)
 
     def test_labels_out_of_range_are_refused(self) -> None:
         labels = np.array([0, 1, 7, 0])

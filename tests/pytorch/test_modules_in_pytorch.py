@@ -234,6 +234,16 @@ def test_batches_have_any_shape(network: Any, x: Any) -> None:
     assert network(x[:0]).shape == (0, 3)
 
 
+def test_vectors_of_size_0_have_images() -> None:
+    empty = modules.Linear(0 * V, V + Scalar, SO(3))
+    torch.nn.init.ones_(empty.bias)
+    _, bias = empty.matrix()
+    for axes in ((), (3,), (2, 3), (0,)):
+        assert torch.equal(empty(torch.zeros(*axes, 0)), bias.expand(*axes, 4))
+    gates = modules.GatedNonlinearity(0 * V, SO(3))
+    assert gates(torch.zeros(3, 0)).shape == (3, 0)
+
+
 def test_the_dense_matrix_of_a_linear_layer() -> None:
     layer = modules.Linear(2 * V + Scalar, V + Scalar, SO(3), dtype=torch.float64)
     torch.nn.init.normal_(layer.bias)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import pytest
@@ -52,6 +53,14 @@ def test_weights_of_other_dtypes_are_refused() -> None:
             modules.Linear(V, V, SO(3), dtype=dtype)
     with pytest.raises(InvalidSetting, match="the group acts by complex numbers, so weights are"):
         modules.MLP(V, V, U(2), ch=8, dtype=torch.float16)
+
+
+def test_weights_that_were_converted_to_other_dtypes_are_refused() -> None:
+    for group, dtype in ((SO(3), torch.float8_e4m3fn), (U(2), torch.complex32)):
+        with warnings.catch_warnings(action="ignore"):  # PyTorch warns of complex modules
+            layer = modules.Linear(V, V, group).to(dtype)
+        with pytest.raises(InvalidSetting, match="the weights were converted to"):
+            layer(torch.ones(3 if group == SO(3) else 2))
 
 
 @pytest.mark.parametrize("dtype", cases.UNIT)

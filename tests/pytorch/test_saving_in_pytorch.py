@@ -47,6 +47,7 @@ MODELS: dict[str, Callable[..., Any]] = {
     "complex MLP": lambda kit, **o: kit.MLP(V, V, U(2), ch=16, num_layers=1, **o),
     "BiLinear": lambda kit, **o: kit.BiLinear(2 * V, V**2, SO(3), **o),
     "BiLinear without weights": lambda kit, **o: kit.BiLinear(2 * V, V, S(1) * SO(2), **o),
+    "Linear of size 0": lambda kit, **o: kit.Linear(0 * V, V + Scalar, SO(3), **o),
     "Linear by equal indices": lambda kit, **o: kit.Linear(2 * V + V**2, V, S(5), **o),
     "Sequential": lambda kit, **o: kit.Sequential(
         kit.Linear(2 * V, V, S(3), **o), kit.Pointwise(V(S(3)), "gelu")
@@ -267,6 +268,73 @@ class TestOwnModules:
         again = modules.load(tmp_path, like=copy.deepcopy(model).to("meta"))
         assert all(one.is_meta for one in again.parameters())
 
+    def test_layers_stay_the_objects_that_others_refer_to(self, tmp_path: Path) -> None:
+        class Twice(torch.nn.Module):
+            """Calls its layer through a wrapper of torch.compile, and through a list."""
+
+            def __init__(self, key: int) -> None:
+                super().__init__()
+                layer = modules.Linear(2 * V, V, SO(3), key=key)
+                self.compiled = torch.compile(layer, disable=True)
+                self.listed = [layer]
+
+            def forward(self, x: Any) -> Any:
+                return torch.stack([self.compiled(x), self.listed[0](x)])
+
+        model = Twice(1)
+        modules.save(model, tmp_path)
+        again = modules.load(tmp_path, like=Twice(2))
+        assert torch.equal(again(self.X), model(self.X))
+
+    @pytest.mark.parametrize("part", ["first", "head.weight"])
+    def test_parts_that_are_one_have_one_value(self, part: str, tmp_path: Path) -> None:
+        def pair(*, is_one: bool) -> Any:
+            both = torch.nn.ModuleDict({"a": net(1), "b": net(2)})
+            if is_one and part == "first":
+                both["b"].first = both["a"].first
+            elif is_one:
+                both["b"].head.weight = both["a"].head.weight
+            return both
+
+        def is_one(both: Any) -> bool:
+            a, b = both["a"], both["b"]
+            return a.first is b.first or a.head.weight is b.head.weight
+
+        modules.save(pair(is_one=True), tmp_path / "one")
+        modules.save(pair(is_one=False), tmp_path / "two")
+        assert is_one(modules.load(tmp_path / "one", like=pair(is_one=True)))
+        assert not is_one(modules.load(tmp_path / "one", like=pair(is_one=False)))
+        with pytest.raises(FormatError, match=f"a.{part} and b.{part} are one in `like`, and"):
+            modules.load(tmp_path / "two", like=pair(is_one=True))
+
+    def test_states_of_modules(self, tmp_path: Path) -> None:
+        class Counter(torch.nn.Module):
+            def __init__(self, state: Any) -> None:
+                super().__init__()
+                self.layer, self.state = modules.Linear(V, V, SO(3)), state
+
+            def get_extra_state(self) -> Any:
+                return self.state
+
+            def set_extra_state(self, state: Any) -> None:
+                self.state = state
+
+        modules.save(Counter(torch.tensor([3])), tmp_path)
+        assert modules.load(tmp_path, like=Counter(torch.tensor([4]))).state.tolist() == [3]
+        with pytest.raises(
+            InvalidRep, match=r"_extra_state in the state_dict of a Counter is a di"
+        ):
+            modules.save(Counter({"steps": 3}), tmp_path / "a")
+        assert not (tmp_path / "a").exists()
+
+    def test_weights_without_numbers_are_refused(self, tmp_path: Path) -> None:
+        layer = modules.Linear(V, V, SO(3))
+        lazy = torch.nn.Sequential(layer, torch.nn.LazyLinear(2))
+        for model in (lazy, copy.deepcopy(layer).to("meta")):
+            with pytest.raises(InvalidRep, match="has weights without numbers"):
+                modules.save(model, tmp_path / "a")
+        assert not [*tmp_path.iterdir()]
+
     def test_inside_a_layer(self, tmp_path: Path) -> None:
         def standardized(key: int) -> Any:
             inner = net(key)
@@ -313,6 +381,14 @@ def test_any_tree_is_decoded_or_raises_an_intertwine_error() -> None:
         except FormatError:
             refused += 1
     assert refused > 300
+
+
+def test_shared_layers_may_be_apart_in_the_file(tmp_path: Path) -> None:
+    one, two = (modules.Linear(V, V, SO(3), key=key) for key in (1, 2))
+    modules.save(modules.Sequential(one, two), tmp_path)
+    again = modules.load(tmp_path, like=modules.Sequential(one, one))
+    x = torch.arange(3.0)
+    assert torch.equal(again(x), two(one(x)))
 
 
 def test_a_missing_tensor_is_refused() -> None:

@@ -86,8 +86,10 @@ class IrrepSpace(ByContent):
         return any(np.iscomplexobj(kind.endomorphisms) for kind in self.kinds.values())
 
     def enter(self, x: Inexact[Array, "b n"]) -> Features:
-        """Return vectors in the user's coordinates as features in irreps."""
-        return self._enter(x.T)
+        """Return vectors in the user's coordinates as features in irreps; of vectors of size 0, no
+        features.
+        """
+        return self._enter(x.T) if self.kinds else {}
 
     def leave(self, features: Features, x: Inexact[Array, "b _"]) -> Inexact[Array, "b n"]:
         """Return features in the user's coordinates, as many vectors as x has. Missing irreps are

@@ -50,13 +50,18 @@ def kinds_of(given: str, weights: str | None) -> tuple[str, str]:
     """Return the dtype that a layer computes in, and that of its results, by names. `given` is that
     of x, and `weights` that of the weights; None without weights.
 
-    Raises `InvalidSetting` for x in other dtypes than `READ`, and for complex x in a layer in half
-    precision.
+    Raises `InvalidSetting` for x and for weights in other dtypes than those that layers take, and
+    for complex x in a layer in half precision.
     """
     if given not in READ:
         raise InvalidSetting(
             f"x is of dtype {given}, and layers take {', '.join(READ)}: convert it, for example to "
             f"float32"
+        )
+    if weights is not None and weights not in (*_REAL, *_COMPLEX.values()):
+        raise InvalidSetting(
+            f"the weights were converted to {weights}, and layers compute in "
+            f"{', '.join((*_REAL, *_COMPLEX.values()))}: convert the model to one of these"
         )
     own = weights or ("float32" if given in _INTEGERS else given)
     is_complex = given in _COMPLEX.values()

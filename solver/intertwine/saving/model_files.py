@@ -103,7 +103,11 @@ def from_config(
         raise FormatError(
             f"the weights have the sha256 {digest}, and the config says {config.get('sha256')}"
         )
-    if digest_of(config.get("model")) != config.get("model_sha256"):
+    try:
+        is_unchanged = digest_of(config.get("model")) == config.get("model_sha256")
+    except RecursionError as error:
+        raise FormatError("the model in the config is nested too deeply") from error
+    if not is_unchanged:
         raise FormatError("the model in the config was changed since it was written")
     arrays, _ = read_bytes(blob)
     return decode(framework, config["model"], arrays, names, like)

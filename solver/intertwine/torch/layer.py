@@ -52,7 +52,8 @@ class Layer(OfTorchCompile, torch.nn.Module):
         kind, found = kinds_of(
             dtype_name(x.dtype), None if weights is None else dtype_name(weights)
         )
-        flat = x.to(getattr(torch, kind)).reshape(-1, self._size)
+        cast = x.to(getattr(torch, kind))
+        flat = (cast if x.ndim > 1 else cast[None]).flatten(0, -2)  # −1 does not count empty rows
         rounded_to = getattr(torch, found) if rounded and found != kind else None
         return flat, Batch(tuple(x.shape[:-1]), rounded_to)
 

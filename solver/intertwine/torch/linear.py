@@ -64,5 +64,5 @@ class Linear(Layer):
         flat, _ = self.rows(eye, self.bias.dtype)
         columns = self._image(flat, 0 * self.bias, *self.weights.values())
         return columns.T, self._image(
-            torch.zeros_like(flat[:1]), self.bias, *self.weights.values()
+            flat.new_zeros(1, flat.shape[1]), self.bias, *self.weights.values()
         )[0]

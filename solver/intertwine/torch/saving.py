@@ -11,8 +11,10 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
+from intertwine.errors import FormatError, InvalidRep
 from intertwine.saving import model_files
 from intertwine.saving.framework import IsPart, SavedFramework
+from intertwine.saving.likeness import REMEDY
 from intertwine.saving.named_reps import Given
 from intertwine.torch.layer import Layer, uncompiled
 from intertwine.torch.saved_modules import MODULES
@@ -77,6 +79,11 @@ def from_config(
 
 
 def _to_numpy(tensor: torch.Tensor) -> Shaped[np.ndarray, "..."]:
+    if tensor.is_meta or torch.nn.parameter.is_lazy(tensor):
+        raise InvalidRep(
+            "the module has weights without numbers, on the device meta or in a lazy module: "
+            "initialize them before it is saved"
+        )
     found: Shaped[np.ndarray, "..."] = tensor.numpy(force=True)
     return found
 
@@ -97,7 +104,14 @@ def _parts(module: torch.nn.Module, is_part: IsPart) -> list[tuple[str, Any]]:
         if is_part(inner) and not _is_inside(path, layers):
             layers[path] = inner
     state = module.state_dict(keep_vars=True).items()
-    return [*layers.items(), *(one for one in state if not _is_inside(one[0], layers))]
+    tensors = [one for one in state if not _is_inside(one[0], layers)]
+    for path, value in tensors:
+        if not isinstance(value, torch.Tensor):
+            raise InvalidRep(
+                f"{path} in the state_dict of a {type(module).__name__} is a "
+                f"{type(value).__name__}, and only tensors are saved: return a tensor"
+            )
+    return [*layers.items(), *tensors]
 
 
 def _is_inside(path: str, layers: Mapping[str, Any]) -> bool:
@@ -106,14 +120,41 @@ def _is_inside(path: str, layers: Mapping[str, Any]) -> bool:
 
 def _with_parts(module: torch.nn.Module, is_part: IsPart, parts: Mapping[str, Any]) -> Any:
     found = copy.deepcopy(module)
-    state = found.state_dict()
+    own = dict(_parts(found, is_part))
+    _require_as_shared(own, parts)
     for path, part in parts.items():
         if is_part(part):
-            above, _, name = path.rpartition(".")
-            found.get_submodule(above).add_module(name, part)
-        else:
-            state[path].copy_(part)
+            _take_over(own[path], part)
+    tensors = {path: part for path, part in parts.items() if not is_part(part)}
+    found.load_state_dict(tensors, strict=False)  # the layers have theirs
     return found
+
+
+def _require_as_shared(own: Mapping[str, Any], parts: Mapping[str, Any]) -> None:
+    """Raise `FormatError` if a part of a module has two paths, and the parts for these differ."""
+    first: dict[int, str] = {}
+    for path, part in own.items():
+        other = first.setdefault(id(part), path)
+        one, two = parts[other], parts[path]
+        is_tensor = isinstance(one, torch.Tensor)
+        if one is not two and not (is_tensor and np.array_equal(_bits(one), _bits(two))):
+            raise FormatError(
+                f"{other} and {path} are one in `like`, and differ in the file: {REMEDY}"
+            )
+
+
+def _bits(tensor: torch.Tensor) -> Shaped[np.ndarray, "..."]:
+    return np.frombuffer(_to_numpy(tensor).tobytes(), np.uint8)
+
+
+def _take_over(layer: torch.nn.Module, loaded: torch.nn.Module) -> None:
+    """Make a layer equal to a loaded one. It stays the same object, which other objects may refer
+    to, such as what torch.compile made of it, and keeps its hooks.
+    """
+    blank, own = vars(torch.nn.Module()), ("training", "_parameters", "_buffers", "_modules")
+    for name, value in vars(loaded).items():
+        if name in own or name not in blank:
+            vars(layer)[name] = value
 
 
 def _placed(found: Any, like: Any) -> Any:
@@ -124,12 +165,12 @@ def _placed(found: Any, like: Any) -> Any:
         devices = {tensor.device for tensor in (*like.parameters(), *like.buffers())}
         if len(devices) == 1:
             found.to(*devices)
-        modes = {name: inner.training for name, inner in like.named_modules()}
+        modes = {name: one.training for name, one in like.named_modules(remove_duplicate=False)}
         for name, inner in found.named_modules():
             inner.training = modes[name]
-        frozen = {name: not weight.requires_grad for name, weight in like.named_parameters()}
+        given = dict(like.named_parameters(remove_duplicate=False))
         for name, weight in found.named_parameters():
-            weight.requires_grad_(not frozen[name])
+            weight.requires_grad_(given[name].requires_grad)
     return found
 
 

@@ -55,5 +55,5 @@ def from_array(
     if dtype == torch.bfloat16:
         tensor = tensor.view(dtype)
     if dtype.is_complex:
-        tensor = torch.view_as_complex(tensor)
+        tensor = torch.complex(*tensor.unbind(-1))  # `view_as_complex` takes no empty tensors
     return own, tensor.to(device)

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
-from intertwine.errors import FormatError
+from intertwine.errors import FormatError, InvalidSetting
 from intertwine.training.augmentation import Pool
 from intertwine.training.batches import DROPOUT, Batches, random_numbers
 from intertwine.training.data import DeviceSamples
@@ -56,6 +56,7 @@ class TorchSteps:
         )
         self._relative = [float(group["lr"]) for group in self._optimizer.param_groups]
         self._state = self._now()
+        self._finite = {name for name, one in self._state.weights.items() if _is_finite(one)}
 
     def start(self) -> State:
         """Return the state before the first epoch."""
@@ -106,8 +107,10 @@ class TorchSteps:
         return found.eval()
 
     def are_finite(self, weights: Mapping[str, torch.Tensor]) -> bool:
-        """Return whether all numbers of the weights are finite."""
-        return all(bool(torch.isfinite(tensor).all()) for tensor in weights.values())
+        """Return whether all numbers of the weights are finite, but for tensors that were not
+        before the fit: a buffer may be a mask of −∞.
+        """
+        return all(_is_finite(weights[name]) for name in self._finite)
 
     def to_arrays(self, tree: Mapping[str, Any]) -> dict[str, Shaped[np.ndarray, "..."]]:
         """Return tensors and numbers as arrays; their names say their dtypes."""
@@ -157,7 +160,12 @@ class TorchSteps:
         parts = Batches.micro(len(x), self.microbatch_size or len(x))
         total = 0.0
         for rows, size in zip(parts.rows, map(int, parts.sizes), strict=True):
-            loss = self._loss(self._model, x[rows], y[rows])
+            loss = _real_number(self._loss(self._model, x[rows], y[rows]))
+            if not loss.requires_grad:
+                raise InvalidSetting(
+                    "the loss does not depend on the weights that are trained: compute it from "
+                    "model(x), without detach or no_grad"
+                )
             share = size / parts.samples
             (loss if parts.count == 1 else share * loss).backward()
             total += share * float(loss.detach())
@@ -184,8 +192,21 @@ def mean_loss(model: torch.nn.Module, samples: DeviceSamples, loss: Loss, batch_
     """Return the mean loss of a module over samples, in eval mode."""
     batches = Batches.of(len(samples.x), batch_size)
     with measuring(model):
-        losses = [float(loss(model, samples.x[r], samples.y[r]).detach()) for r in batches.rows]
+        losses = [
+            float(_real_number(loss(model, samples.x[rows], samples.y[rows])).detach())
+            for rows in batches.rows
+        ]
     return batches.mean(np.asarray(losses))
+
+
+def _real_number(loss: Any) -> torch.Tensor:
+    """Return what a loss returns. Raises `InvalidSetting` unless it is one real number."""
+    if isinstance(loss, torch.Tensor) and loss.numel() == 1 and not loss.is_complex():
+        return loss
+    raise InvalidSetting(
+        f"the loss returns {_form(loss)}: return a tensor with one real number, the mean over the "
+        f"batch"
+    )
 
 
 @contextmanager
@@ -212,6 +233,10 @@ def _weights_of(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     """Return the parameters and buffers of a module by name, without copies."""
     named = (*model.named_parameters(), *model.named_buffers())
     return {name: tensor.detach() for name, tensor in named}
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    return bool(torch.isfinite(tensor).all())
 
 
 def _put(weights: Mapping[str, torch.Tensor], into: Mapping[str, torch.Tensor]) -> None:

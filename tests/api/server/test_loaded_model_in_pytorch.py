@@ -88,6 +88,12 @@ def test_inputs_that_are_not_finite_in_its_precision_are_refused(
         ready.rows(x)
 
 
+@pytest.mark.filterwarnings("error:The given NumPy array is not writable")
+def test_rows_may_be_read_only(ready: LoadedModel) -> None:
+    x = np.frombuffer(rows(4).tobytes(), np.float32).reshape(4, 8)
+    np.testing.assert_array_equal(ready(ready.rows(x)), ready(rows(4)))
+
+
 def test_its_bytes_are_those_of_its_weights_and_a_constant() -> None:
     small, wide = (
         load(*saving.to_config(modules.MLP(V, V, SO(3), ch=ch, num_layers=2)), (1, 64))
