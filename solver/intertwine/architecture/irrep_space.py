@@ -11,7 +11,6 @@ from jaxtyping import Inexact, Int
 
 from intertwine.architecture.by_content import ByContent, cleaned
 from intertwine.architecture.components import (
-    are_tensors,
     as_copies,
     batch_size,
     copies_as_channels,
@@ -145,7 +144,7 @@ class IrrepSpace(ByContent):
         return features
 
     def _enter_at_once(self, change: DenseChange, x: Inexact[Array, "n b"]) -> Features:
-        if are_tensors(x):
+        if is_torch(x):
             into = constant_like(self._by_copies.into, x)
             parts = split(namespace(x).matmul(into, x), self._sizes)
             return {
