@@ -5,6 +5,10 @@ NumPy's dtypes, caches, locks, SciPy. A method that is decorated by `one_operati
 Its operations on tensors are in the compiled program all the same, since later stages of
 torch.compile run it, with arrays of NumPy as constants of the program. An operator that such a
 method returns is written out there.
+
+PyTorch keeps compiled programs on disk. It finds a program without tracing its operations if it
+knows them by name, as it does those of `torch.library`. Objects with a `_content` have such
+operations, whose names have digests of the content and of the library's source.
 """
 
 from __future__ import annotations
@@ -12,7 +16,9 @@ from __future__ import annotations
 import sys
 import weakref
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
+from hashlib import sha256
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +28,7 @@ from intertwine.arrays import is_torch
 #: one, and so sees those that were added while it follows a program.
 _operations = ModuleType("operations")
 _methods: dict[str, Callable[..., Any]] = {}
+_owners: dict[str, weakref.WeakSet[Any]] = {}
 
 
 class OfTorchCompile:
@@ -30,10 +37,21 @@ class OfTorchCompile:
     _takes_one_shape = False
     """Whether tensors have one shape, so that no program for others is made."""
 
-    def _operation(self, name: str) -> str:
-        """Make a method of this object an operation of torch.compile, and return its name."""
+    def _content(self) -> str | None:
+        """Return a digest of everything that the methods depend on beside tensors, the same in each
+        process; None if it is unknown.
+        """
+        return None
+
+    def _operation(self, name: str, count: int) -> str:
+        """Make a method of this object an operation of torch.compile on so many tensors, and return
+        its name.
+        """
+        torch, content = sys.modules["torch"], self._content()
+        if content is not None and not torch.compiler.is_exporting() and not _is_transformed():
+            return _named_operation(self, name, count, content)
         takes_one_shape = self._takes_one_shape
-        torch, owner, method = sys.modules["torch"], weakref.ref(self), _methods[name]
+        owner, method = weakref.ref(self), _methods[name]
 
         def operation(*tensors: Any) -> Any:
             if takes_one_shape:
@@ -52,6 +70,51 @@ class OfTorchCompile:
     _operation._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
+def _named_operation(owner: OfTorchCompile, name: str, count: int, content: str) -> str:
+    """Return the name of the operation that all objects with this content share: a method that
+    returns a tensor. It is kept while the process runs.
+    """
+    whole = f"{name.replace(' ', '_')}_{sha256(f'{content} {_source()}'.encode()).hexdigest()}"
+    owners = _owners.setdefault(whole, weakref.WeakSet())
+    owners.add(owner)
+    if not hasattr(_operations, whole):
+        method = _methods[name]
+        tensors = ", ".join(f"Tensor x{i}" for i in range(count))
+        library = _library()
+        library.define(f"{whole}({tensors}) -> Tensor")
+        # later stages of torch.compile look into composite operations
+        library.impl(
+            whole,
+            lambda *tensors: method(next(iter(owners)), *tensors),
+            "CompositeImplicitAutograd",
+        )
+        operation = getattr(sys.modules["torch"].ops.intertwine, whole).default
+        setattr(_operations, whole, operation)
+    return whole
+
+
+def _is_transformed() -> bool:
+    """Return whether a transform of `torch.func` is traced. For operations of `torch.library`,
+    `vmap` would be a loop.
+    """
+    return sys.modules["torch"]._C._functorch.peek_interpreter_stack() is not None
+
+
+@cache
+def _library() -> Any:
+    return sys.modules["torch"].library.Library("intertwine", "FRAGMENT")
+
+
+@cache
+def _source() -> str:
+    """Return a digest of the library's source: programs of another version may differ."""
+    found, folder = sha256(), Path(__file__).parent
+    for file in sorted(folder.rglob("*.py")):
+        source = file.read_bytes()
+        found.update(f"{file.relative_to(folder).as_posix()} {len(source)} ".encode() + source)
+    return found.hexdigest()
+
+
 def one_operation(method: Callable[..., Any]) -> Callable[..., Any]:
     """Return a method of tensors that is one operation for torch.compile.
 
@@ -67,6 +130,6 @@ def one_operation(method: Callable[..., Any]) -> Callable[..., Any]:
         if not sys.modules["torch"].compiler.is_dynamo_compiling():
             return method(self, *arguments)
         id(self)  # so that the program is for this object, and not for others of its class
-        return getattr(_operations, self._operation(name))(*arguments)
+        return getattr(_operations, self._operation(name, len(arguments)))(*arguments)
 
     return called

@@ -16,7 +16,7 @@ import pytest
 from helpers.example_networks import CASES, moved, points
 from hypothesis import given
 from hypothesis import strategies as st
-from intertwine.architecture.by_content import cleaned
+from intertwine.architecture.by_content import cleaned, content_digest
 from intertwine.architecture.features import Kind
 from intertwine.architecture.irrep_space import irrep_space_of
 from intertwine.groups import SO, O
@@ -42,6 +42,7 @@ class TestConstants:
         again = replace(kind, endomorphisms=kind.endomorphisms.copy())
         assert again == kind
         assert hash(again) == hash(kind)
+        assert content_digest(again) == content_digest(kind)
         assert again == kind  # known by now
 
     @pytest.mark.parametrize(
@@ -58,6 +59,7 @@ class TestConstants:
     )
     def test_a_different_field_makes_constants_differ(self, change: Callable[[Kind], Any]) -> None:
         assert change(_kind()) != _kind()
+        assert content_digest(change(_kind())) != content_digest(_kind())
 
     def test_constants_of_other_reps_differ(self) -> None:
         spaces = [
@@ -66,6 +68,13 @@ class TestConstants:
             for rep in (V(group), Scalar)
         ]
         assert len({*spaces}) == 4
+
+    def test_content_that_is_unknown_has_no_digest(self) -> None:
+        assert content_digest({"maps": [object()]}) is None
+
+    def test_digests_tell_nested_values_apart(self) -> None:
+        values = [((1, 2), 3), (1, (2, 3)), (1, 2, 3), {1: (2, 3)}, ("1", 2, 3), (1.0, 2, 3)]
+        assert len({*map(content_digest, values)}) == len(values)
 
     def test_pickles_do_not_contain_the_hash(self) -> None:
         """Hashes of strings differ between processes."""

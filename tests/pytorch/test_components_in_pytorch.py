@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 from intertwine.architecture.channelwise_maps import channelwise_maps_of
-from intertwine.architecture.components import copies_as_channels, copies_as_vectors
+from intertwine.architecture.components import (
+    copies_as_channels,
+    copies_as_vectors,
+    of_separate,
+    separate,
+)
 from intertwine.architecture.irrep_space import IrrepSpace, irrep_space_of
 from intertwine.groups import SO, Group, Lorentz, O
 from intertwine.reps import Rep, Scalar, V
@@ -60,6 +65,14 @@ def test_copies_become_channels_and_vectors_again() -> None:
     channels = copies_as_channels(tensor, 4)
     np.testing.assert_array_equal(channels, np.stack(copies_as_channels(parts, 4), axis=1))
     assert torch.equal(copies_as_vectors(channels, 4), tensor)
+
+
+def test_components_are_separated_and_joined_again() -> None:
+    tensor = torch.arange(24.0).reshape(3, 2, 4)
+    assert torch.equal(separate(tensor)[1], tensor[:, 1])
+    assert torch.equal(of_separate(separate(tensor)), tensor)
+    parts = [np.zeros((3, 4)), np.ones((3, 4))]
+    assert of_separate(separate(parts)) is parts
 
 
 @pytest.mark.parametrize("group", [SO(3), O(3), Lorentz()], ids=repr)

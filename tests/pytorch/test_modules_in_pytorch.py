@@ -197,11 +197,49 @@ def test_compiled_modules_are_one_program_each(tmp_path: Path) -> None:
         "    if any(weight.numel() for weight in module.parameters()):\n"
         "        y.square().sum().backward()\n"
         "        assert all(w.grad is not None for w in module.parameters() if w.numel()), module\n"
+        "    program = torch.export.export(module, (x,), strict=True)\n"
+        "    operations = [node.target for node in program.graph.nodes]\n"
+        "    assert 'intertwine' not in str(operations), module\n"
         "save(compiled, sys.argv[1])\n"
         "assert torch.allclose(load(sys.argv[1])(x), y, atol=1e-5)\n"
         "print('compiled')"
     )
     assert python(script, str(tmp_path)).strip() == "compiled"
+
+
+def test_compiled_networks_are_found_on_disk_by_the_names_of_their_operations() -> None:
+    """The names are those of the network's content, in each process. PyTorch refuses to keep
+    programs with operations that it does not know. Transforms look into operations without names.
+    """
+    script = (
+        "import torch\n"
+        "from intertwine.groups import SO\n"
+        "from intertwine.reps import V\n"
+        "from intertwine.torch import EMLP\n"
+        "from torch._functorch._aot_autograd.autograd_cache import check_cacheable\n"
+        "found = []\n"
+        "def backend(program, inputs):\n"
+        "    check_cacheable(program)\n"
+        "    found.append([node.target for node in program.graph.nodes if node.op[:4] == 'call'])\n"
+        "    return program.forward\n"
+        "for ch, key in ((12, 0), (12, 1), (14, 0)):\n"
+        "    model, x = EMLP(2 * V, V, SO(3), ch=ch, num_layers=1, key=key), torch.ones(5, 6)\n"
+        "    y = torch.compile(model, backend=backend, fullgraph=True)(x)\n"
+        "    assert torch.allclose(y, model(x), atol=1e-5)\n"
+        "first, second, other = (str(operations) for operations in found)\n"
+        "assert first == second != other\n"
+        "assert 'OpOverload' in first\n"
+        "def transformed(program, inputs):\n"
+        "    assert 'OpOverload' not in str([node.target for node in program.graph.nodes])\n"
+        "    return program.forward\n"
+        "slopes = torch.func.vmap(torch.func.jacrev(model))\n"
+        "same = torch.compile(slopes, backend=transformed, fullgraph=True)(x)\n"
+        "assert torch.allclose(same, slopes(x), atol=1e-5)\n"
+        "print(first, other)"
+    )
+    found = python(script)
+    assert "intertwine" in found
+    assert python(script) == found
 
 
 def test_an_exported_network_takes_any_batch(network: Any, x: Any) -> None:

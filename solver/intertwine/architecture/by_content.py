@@ -7,9 +7,10 @@ the program of a process that solved for a basis equal to that of one that loade
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cached_property
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from jaxtyping import Inexact
 
 from intertwine.bases import Basis
 from intertwine.bases.format import to_arrays
+from intertwine.reps import Rep
 
 _ROUNDING = 1e-12
 """Relative to the largest entry of an array, smaller differences from 0 and ±1 are rounding."""
@@ -57,6 +59,20 @@ class ByContent:
     @classmethod
     def _names(cls) -> tuple[str, ...]:
         return tuple(field.name for field in fields(cls))  # type: ignore[arg-type]  # a dataclass
+
+
+def content_digest(*values: Any) -> str | None:
+    """Return a digest of values by their content, the same in each process. It is None for values
+    whose content is unknown, such as decompositions.
+
+    A rep counts by its text and its size: what layers need of it otherwise is in other fields.
+    """
+    found = sha256()
+    for piece in _pieces(values):
+        if piece is None:
+            return None
+        found.update(len(piece).to_bytes(8, "little") + piece)
+    return found.hexdigest()
 
 
 def cleaned(constants: Inexact[np.ndarray, "*shape"]) -> Inexact[np.ndarray, "*shape"]:
@@ -102,3 +118,29 @@ def _summary(value: Any) -> Any:
     if isinstance(value, tuple | list):
         return tuple(map(_summary, value))
     return value
+
+
+def _pieces(value: Any) -> Iterator[bytes | None]:
+    """Yield the content of a value in bytes; None if it is unknown."""
+    if isinstance(value, ByContent):
+        yield type(value).__qualname__.encode()
+        yield from _pieces(value._values())
+    elif isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        yield f"{value.dtype.str} {value.shape}".encode()
+        yield value.tobytes()
+    elif isinstance(value, Mapping):
+        yield f"mapping {len(value)}".encode()
+        for item in value.items():
+            yield from _pieces(item)
+    elif isinstance(value, tuple | list):
+        yield f"sequence {len(value)}".encode()
+        for item in value:
+            yield from _pieces(item)
+    elif isinstance(value, Basis):
+        yield from _pieces(to_arrays(value))
+    elif isinstance(value, Rep):
+        yield f"rep {value!r} {value.size()}".encode()
+    elif isinstance(value, str | int | float | None):
+        yield f"{type(value).__name__} {value!r}".encode()
+    else:
+        yield None

@@ -28,7 +28,7 @@ from intertwine.arrays import (
 )
 
 #: The d components of an irrep: in NumPy and JAX a list of arrays of shape (multiplicity, batch),
-#: in PyTorch one tensor of shape (multiplicity, d, batch), except in compiled programs.
+#: in PyTorch one tensor of shape (multiplicity, d, batch).
 #:
 #: Weights multiply all of them together (`mixed`). In JAX products and gates use them one by one,
 #: and XLA joins their operations: single arrays of shape (d, multiplicity, batch) were 1.6 to 2.1

@@ -12,7 +12,6 @@ from jaxtyping import Inexact, Int
 from intertwine.architecture.by_content import ByContent, cleaned
 from intertwine.architecture.change_of_basis import DenseChange, StepwiseChange
 from intertwine.architecture.components import (
-    are_tensors,
     batch_size,
     copies_as_channels,
     copies_as_vectors,
@@ -114,7 +113,7 @@ class IrrepSpace(ByContent):
         return self.change.enter(x)
 
     def _enter_at_once(self, change: DenseChange, x: Inexact[Array, "n b"]) -> Features:
-        if are_tensors(x):
+        if is_torch(x):
             into = constant_like(self._by_copies.into, x)
             parts = split(namespace(x).matmul(into, x), self._sizes)
             return {

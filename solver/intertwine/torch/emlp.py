@@ -12,6 +12,7 @@ from jaxtyping import Inexact
 from intertwine.architecture.bilinear_maps import Bilinear, require_form
 from intertwine.architecture.block import apply_block
 from intertwine.architecture.block_shape import BlockShape
+from intertwine.architecture.by_content import content_digest
 from intertwine.architecture.features import Features
 from intertwine.architecture.hidden_reps import hidden_layers, require_shared_group
 from intertwine.architecture.initialization import positive
@@ -71,6 +72,12 @@ class IrrepNetwork(OfTorchCompile, torch.nn.Module):
         )
         self.weights = Weights.of(made["last"], chosen)
         self.bias = zeros(architecture.constants, chosen)
+
+    def _content(self) -> str | None:
+        blocks = [
+            (block.shape, block.weights.names, block.couplings.names) for block in self.blocks
+        ]
+        return content_digest(blocks, self.weights.names, self.space_in, self.space_out)
 
     @property
     def hidden(self) -> str:
