@@ -21,7 +21,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 XLA_PYTHON_CLIENT_PREALLOCATE=false \
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
-.PHONY: help serve try test slow image processors check bench bench-paper format lock docs screenshots clean
+.PHONY: help serve try test slow image processors check types bench bench-paper format lock docs screenshots clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## /\1	/p' $(MAKEFILE_LIST) | while IFS='	' read -r name text; do \
@@ -52,9 +52,11 @@ processors: $(READY) ## Compare the library's decisions between the BLAS kernels
 check: $(READY) ## Run every check that a change must pass: format, lint, types, tests, documentation
 	$(BIN)/ruff format --check $(CODE)
 	$(BIN)/ruff check $(CODE)
-	$(BIN)/mypy
+	$(MAKE) --no-print-directory --jobs=2 --output-sync types docs
 	$(MAKE) --no-print-directory test
-	$(MAKE) --no-print-directory docs
+
+types: $(READY) ## Check the types
+	$(BIN)/mypy
 
 bench: $(READY) ## Time the solver, the store, the service and the networks
 	$(BIN)/python benchmarks/solve.py
