@@ -123,6 +123,7 @@ def test_converted_constants_are_kept_by_pytorch_as_long_as_their_array() -> Non
     from intertwine import torch_namespace
 
     values, x = np.ones(5), torch.ones(1, dtype=torch.float32)
+    gc.collect()  # arrays of other tests are not counted
     before = len(torch_namespace._kept)
     first = constant(values, x, torch.float32)
     assert constant(values, x, torch.float32) is first

@@ -176,8 +176,13 @@ def with_entries(
 
 
 def in_numpy(x: Array) -> Shaped[np.ndarray, "..."]:
-    """Return an array as NumPy's, without its gradient."""
-    found: Shaped[np.ndarray, "..."] = x.numpy(force=True) if is_torch(x) else np.asarray(x)
+    """Return an array as NumPy's, without its gradient; bfloat16 of PyTorch, which NumPy does not
+    have, as float32.
+    """
+    if not is_torch(x):
+        return np.asarray(x)
+    has_dtype = dtype_name(x.dtype) != "bfloat16"
+    found: Shaped[np.ndarray, "..."] = (x if has_dtype else x.float()).numpy(force=True)
     return found
 
 

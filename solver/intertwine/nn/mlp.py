@@ -52,9 +52,8 @@ class MLP(Layer):
         plain = plain_network(rep_in, rep_out, group, ch, num_layers)
         self.G, self.rep_in, self.rep_out = group, plain.rep_in, plain.rep_out
         self.takes_complex, self.gives_complex = plain.takes_complex, plain.gives_complex
-        working(
-            dtype, is_complex=self.takes_complex or self.gives_complex
-        )  # raises for a refused dtype
+        # raises for a dtype that has no complex numbers, if they are needed
+        working(dtype, is_complex=self.takes_complex or self.gives_complex)
         dtype = working(dtype, is_complex=False)
         made = draw(as_seed(key), plain.weight_spec, dtype)
         self.weights = tuple(made[name] for name in plain.weight_spec)

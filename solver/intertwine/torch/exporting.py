@@ -115,8 +115,7 @@ def _outputs(y: Any) -> Outputs:
         raise InvalidRep(
             f"a module can be exported if it returns tensors; this one returns {names}"
         )
-    halves = (torch.bfloat16, torch.float16)
-    return [in_numpy(one.float() if one.dtype in halves else one) for one in tensors]
+    return [*map(in_numpy, tensors)]
 
 
 def _pt2_bytes(program: torch.export.ExportedProgram) -> bytes:

@@ -38,9 +38,8 @@ class MLP(Layer):
         plain: PlainNetwork = plain_network(rep_in, rep_out, group, ch, num_layers)
         super().__init__(plain.rep_in, plain.rep_out)
         self.G, self.plain = group, plain
-        working(
-            dtype, is_complex=plain.takes_complex or plain.gives_complex
-        )  # raises for a refused dtype
+        # raises for a dtype that has no complex numbers, if they are needed
+        working(dtype, is_complex=plain.takes_complex or plain.gives_complex)
         dtype = working(dtype, is_complex=False)
         self.weights = drawn(as_seed(key), self.plain.weight_spec, dtype)
         self.biases = torch.nn.ParameterList(zeros(n, dtype) for n in self.plain.sizes[1:])

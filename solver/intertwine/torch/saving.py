@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from jaxtyping import Shaped
 
+from intertwine.arrays import in_numpy
 from intertwine.errors import FormatError, InvalidRep
 from intertwine.saving import model_files
 from intertwine.saving.framework import IsPart, SavedFramework
@@ -84,8 +85,7 @@ def _to_numpy(tensor: torch.Tensor) -> Shaped[np.ndarray, "..."]:
             "the module has weights without numbers, on the device meta or in a lazy module: "
             "initialize them before it is saved"
         )
-    found: Shaped[np.ndarray, "..."] = tensor.numpy(force=True)
-    return found
+    return in_numpy(tensor)
 
 
 def _from_numpy(array: Shaped[np.ndarray, "..."]) -> torch.nn.Parameter:

@@ -43,7 +43,7 @@ class DeviceSamples(NamedTuple):
     def digest(self) -> str:
         """The sha256 of the two arrays, with their shapes and dtypes."""
         found = hashlib.sha256()
-        for array in map(as_numpy, self):
+        for array in map(in_numpy, self):
             found.update(f"{array.dtype.name}{array.shape}".encode())
             found.update(np.ascontiguousarray(array).data)
         return found.hexdigest()
@@ -62,7 +62,7 @@ def samples_of(
     type.
     """
     given_x, given_y = _inputs_and_targets(data, name)
-    x, y = cast(as_numpy(given_x), dtype), as_numpy(given_y)
+    x, y = cast(in_numpy(given_x), dtype), in_numpy(given_y)
     y = y if np.issubdtype(y.dtype, np.integer) else cast(y, dtype)
     if not x.ndim or not y.ndim or len(x) != len(y) or not len(x):
         raise InvalidSetting(
@@ -104,16 +104,6 @@ def are_labels(targets: Shaped[Any, "n ..."]) -> bool:
         is_number = targets.is_floating_point() or targets.is_complex()
         return not is_number and str(targets.dtype) != "torch.bool"
     return bool(np.issubdtype(targets.dtype, np.integer))
-
-
-def as_numpy(values: Any) -> Shaped[np.ndarray, "..."]:
-    """Return values of any library as an array of NumPy; those in bfloat16 of PyTorch in float32,
-    which NumPy has.
-    """
-    if is_torch(values):
-        is_brief = str(values.dtype) == "torch.bfloat16"
-        return in_numpy(values.float() if is_brief else values)
-    return np.asarray(values)
 
 
 def weights_dtype(model: Any) -> np.dtype[Any] | None:

@@ -60,7 +60,7 @@ class Steps(Protocol):
 
     @property
     def microbatch_size(self) -> int | None:
-        """The largest number of samples of which a gradient is computed at once; None for all."""
+        """The most samples in one computation of a gradient; None for a whole batch."""
         ...
 
     def start(self) -> State:
@@ -113,6 +113,11 @@ class Engine(Protocol):
     @property
     def has_weights(self) -> bool:
         """Whether there is anything to train."""
+        ...
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of data for the model: that of its weights, which NumPy may have wider."""
         ...
 
     def computing(self) -> AbstractContextManager[Any]:

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float, Inexact, Shaped
 
+from intertwine.arrays import in_numpy
 from intertwine.errors import InvalidRep
 from intertwine.groups import Group
 from intertwine.integers import checked_integer
 from intertwine.reps import Rep
 from intertwine.reps.syntax import Element, rho_of
-from intertwine.training.data import Data, Pair, as_numpy, reps_of
+from intertwine.training.data import Data, Pair, reps_of
 from intertwine.training.engine import engine_of
 from intertwine.verify import sampled_elements
 
@@ -86,7 +87,7 @@ def _both_ways(
     """Return f(ρ_in(g)x) and ρ_out(g)f(x) for every x."""
     samples = checked_integer(samples, "samples", 1)
     batch_size = checked_integer(batch_size, "batch_size", 1)
-    X = as_numpy(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
+    X = in_numpy(data.X if isinstance(data, Data) else data[0] if _is_pair(data) else data)
     if not isinstance(data, Data) and rep_in is None and rep_out is None:
         own = getattr(model, "rep_in", None), getattr(model, "rep_out", None)
         rep_in, rep_out = (rep if isinstance(rep, Rep) else None for rep in own)

@@ -12,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from intertwine.arrays import is_jax, is_torch, is_torch_module
+from intertwine.arrays import in_numpy, is_jax, is_torch, is_torch_module
 from intertwine.groups import Group
 from intertwine.reps import Rep
 from intertwine.reps.syntax import groups_of
-from intertwine.training.data import as_numpy
 
 _SIMPLE = (type(None), bool, int, float, complex, str, bytes, type(Ellipsis), np.generic, np.dtype)
 _LIBRARIES = frozenset(("builtins", "functools", "intertwine", "jax", "jaxlib", "jaxtyping"))
@@ -107,7 +106,7 @@ class _Digester:
         elif isinstance(value, np.ndarray) or is_jax(value):
             yield from self._array(value, derived)
         elif is_torch(value):
-            yield from (str(value.dtype), self.digest(as_numpy(value)))
+            yield from (str(value.dtype), self.digest(in_numpy(value)))
         elif is_torch_module(value):
             yield from self._module(value)
         elif isinstance(value, Group):

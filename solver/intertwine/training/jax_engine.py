@@ -50,17 +50,22 @@ class JaxEngine:
         """Whether there is anything to train."""
         return weights_dtype(self.model) is not None
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of data: that of the weights, and float32 for those in half precision."""
+        return np.result_type(weights_dtype(self.model) or jnp.zeros(()).dtype, np.float32)
+
     def computing(self) -> AbstractContextManager[Any]:
         """Return a context in which JAX computes in the precision of the weights."""
         return precision_of(self.model)
 
     def samples_of(self, data: Data | Pair, name: str = "the data") -> DeviceSamples:
         """Return samples in the dtype of the weights, on the device."""
-        return samples_of(data, self._dtype, name, jnp.asarray)
+        return samples_of(data, self.dtype, name, jnp.asarray)
 
     def outputs(self, x: Shaped[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
         """Return f(x) for every row, compiled."""
-        x = cast(x, self._dtype)
+        x = cast(x, self.dtype)
         starts = range(0, len(x), batch_size)
         found = [np.asarray(_predict(self.model, x[at : at + batch_size])) for at in starts]
         return np.concatenate(found)
@@ -133,11 +138,6 @@ class JaxEngine:
     def _parts(self) -> Parts:
         return Parts.of(self.model)
 
-    @property
-    def _dtype(self) -> np.dtype[Any]:
-        """The dtype of data: that of the weights, and float32 for those in half precision."""
-        return np.result_type(weights_dtype(self.model) or jnp.zeros(()).dtype, np.float32)
-
 
 @dataclass(frozen=True)
 class JaxSteps:
@@ -148,7 +148,7 @@ class JaxSteps:
 
     @property
     def microbatch_size(self) -> int | None:
-        """The largest number of samples of which a gradient is computed at once."""
+        """The most samples in one computation of a gradient; None for a whole batch."""
         return self.program.microbatch_size
 
     def start(self) -> State:

@@ -14,9 +14,10 @@ import torch
 from jaxtyping import Float, Inexact, Shaped
 
 from intertwine.architecture.precision import require_trainable
+from intertwine.arrays import in_numpy
 from intertwine.torch_dtypes import numpy_dtype
 from intertwine.training.batches import Batches
-from intertwine.training.data import Data, DeviceSamples, Pair, as_numpy, cast, samples_of
+from intertwine.training.data import Data, DeviceSamples, Pair, cast, samples_of
 from intertwine.training.losses import Loss
 from intertwine.training.schedules import Schedule, one_by_one
 from intertwine.training.torch_optimizers import Optimizer
@@ -39,6 +40,11 @@ class TorchEngine:
         """Whether there is anything to train."""
         return any(one.requires_grad for one in self.model.parameters())
 
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The common dtype of the parameters, and float32 for those in bfloat16."""
+        return numpy_dtype(self._dtype)
+
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Enable gradients, also inside the caller's ``no_grad`` or ``inference_mode``."""
@@ -47,13 +53,13 @@ class TorchEngine:
 
     def samples_of(self, data: Data | Pair, name: str = "the data") -> DeviceSamples:
         """Return samples in the dtype of the weights, on their device; labels as int64."""
-        return samples_of(data, numpy_dtype(self._dtype), name, self._tensor)
+        return samples_of(data, self.dtype, name, self._tensor)
 
     def outputs(self, x: Shaped[np.ndarray, "n d"], batch_size: int) -> Inexact[np.ndarray, "n m"]:
         """Return f(x) for every row."""
-        rows = self._tensor(cast(x, numpy_dtype(self._dtype)))
+        rows = self._tensor(cast(x, self.dtype))
         with measuring(self.model):
-            return np.concatenate([as_numpy(self.model(part)) for part in rows.split(batch_size)])
+            return np.concatenate([in_numpy(self.model(part)) for part in rows.split(batch_size)])
 
     def output_shape(self, x: Shaped[torch.Tensor, "n ..."]) -> tuple[int, ...]:
         """Return the shape of f(x). Only the first row is computed."""
@@ -97,7 +103,7 @@ class TorchEngine:
 
     def weight_arrays(self) -> list[Shaped[np.ndarray, "..."]]:
         """Return the parameters as arrays of NumPy."""
-        return [as_numpy(parameter) for parameter in self.model.parameters()]
+        return [in_numpy(parameter) for parameter in self.model.parameters()]
 
     def versions(self) -> dict[str, str]:
         """Return the versions of the libraries, and the device of the parameters."""

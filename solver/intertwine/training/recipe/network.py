@@ -7,8 +7,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from intertwine.errors import FormatError, InvalidSetting, TooLarge
 from intertwine.reps import Rep, parse
 from intertwine.reps.syntax import groups_of
@@ -71,8 +69,7 @@ def dtype_of(model: Any) -> str:
     """Return the precision of a model's weights: "float32" or "float64"."""
     from intertwine.training.engine import engine_of
 
-    found = np.result_type(*(array.dtype for array in engine_of(model).weight_arrays()))
-    return "float64" if found.name in ("float64", "complex128") else "float32"
+    return "float64" if engine_of(model).dtype.name in ("float64", "complex128") else "float32"
 
 
 def require_affordable(
